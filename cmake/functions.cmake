@@ -6,6 +6,10 @@
 # coxswain_fuzz(NAME SRCS foo_fuzz.cc DEPS ...)
 #   A fuzz target (LLVMFuzzerTestOneInput). With COXSWAIN_FUZZ it links libFuzzer; otherwise it links
 #   a driver that replays the corpus folder, so that corpora are regression tests everywhere.
+# Everything that the sanitizer builds build and run; tests with the label "unit" add themselves.
+add_custom_target(coxswain_unit_tests)
+add_custom_target(coxswain_fuzz_targets)
+
 function(coxswain_library name)
   cmake_parse_arguments(ARG "" "" "SRCS;DEPS;PRIVATE_DEPS" ${ARGN})
   add_library(cox_${name} STATIC ${ARG_SRCS})
@@ -35,6 +39,9 @@ function(coxswain_test name)
     set(ARG_LABELS unit)
   endif()
   set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+  if("unit" IN_LIST ARG_LABELS)
+    add_dependencies(coxswain_unit_tests ${name})
+  endif()
 endfunction()
 
 function(coxswain_fuzz name)
@@ -51,6 +58,8 @@ function(coxswain_fuzz name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} Threads::Threads)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
+  add_dependencies(coxswain_fuzz_targets ${name})
+  add_dependencies(coxswain_unit_tests ${name})
 endfunction()
 
 # The Catch2 main, compiled once.

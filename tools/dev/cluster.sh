@@ -1,0 +1,231 @@
+# Starting, stopping and showing the cluster's daemons on this machine.
+
+DAEMONS="api-server controller-manager scheduler kubelet kube-proxy"
+
+pid_file() { printf '%s/run/%s.pid' "$COXSWAIN_HOME" "$1"; }
+
+# The pid of a daemon that we started and that still runs; a recycled pid is not taken for it.
+daemon_pid() {
+  local file pid
+  file=$(pid_file "$1")
+  [ -f "$file" ] || return 1
+  pid=$(cat "$file")
+  [ -n "$pid" ] && [ "$(readlink "/proc/$pid/exe" 2>/dev/null | sed 's/ (deleted)$//;s|.*/||')" = "$1" ] || return 1
+  printf '%s' "$pid"
+}
+
+daemon_is_stale() { # the binary was rebuilt since the daemon started
+  [[ $(readlink "/proc/$(daemon_pid "$1")/exe") == *"(deleted)" ]]
+}
+
+daemon_spawn() { # daemon_spawn NAME BINARY ARGS...
+  local name=$1
+  shift
+  mkdir -p "$COXSWAIN_HOME/run" "$COXSWAIN_HOME/logs"
+  setsid "$@" >>"$COXSWAIN_HOME/logs/$name.log" 2>&1 </dev/null &
+  printf '%s' $! >"$(pid_file "$name")"
+  disown
+}
+
+daemon_stop() { # daemon_stop NAME: SIGTERM, and SIGKILL after 20 s
+  local pid
+  pid=$(daemon_pid "$1") || { rm -f "$(pid_file "$1")"; return 0; }
+  kill "$pid" 2>/dev/null || true
+  wait_for 20 pid_gone "$pid" || kill -9 "$pid" 2>/dev/null || true
+  rm -f "$(pid_file "$1")"
+}
+
+pid_gone() { ! kill -0 "$1" 2>/dev/null || grep -q '^State:.Z' "/proc/$1/status" 2>/dev/null; }
+
+node_name() { hostname | tr '[:upper:]' '[:lower:]'; }
+node_ip() {
+  # The address other machines would see; loopback only when there is no other.
+  ip -4 -o route get 192.0.2.1 2>/dev/null | sed -n 's/.* src \([0-9.]*\).*/\1/p' | grep . ||
+    ip -4 -o addr show scope global | sed -n 's/.* inet \([0-9.]*\).*/\1/p' | head -1 | grep . ||
+    printf '127.0.0.1'
+}
+
+admin_conf() { printf '%s/kubeconfig/admin.conf' "$COXSWAIN_HOME"; }
+coxctl() { KUBECONFIG=$(admin_conf) "$BUILD_DIR/bin/coxctl" "$@"; }
+
+daemon_arguments() { # prints one argument per line
+  local conf=$COXSWAIN_HOME/kubeconfig pki=$COXSWAIN_HOME/pki node
+  node=$(node_name)
+  case "$1" in
+    api-server)
+      printf '%s\n' --data-dir "$COXSWAIN_HOME" --secure-port "$COXSWAIN_PORT" --advertise-address "$(node_ip)"
+      ;;
+    controller-manager | scheduler) printf '%s\n' --kubeconfig "$conf/$1.conf" ;;
+    kube-proxy) printf '%s\n' --kubeconfig "$conf/kube-proxy.conf" --node-name "$node" --cluster-cidr 10.244.0.0/16 ;;
+    kubelet)
+      printf '%s\n' --kubeconfig "$conf/kubelet-$node.conf" --node-name "$node" --node-ip "$(node_ip)" \
+        --root-dir "$COXSWAIN_HOME/kubelet" --docker-socket "$(docker_socket)" \
+        --tls-cert-file "$pki/kubelet-$node.crt" --tls-private-key-file "$pki/kubelet-$node.key" \
+        --client-ca-file "$pki/ca.crt"
+      ;;
+  esac
+}
+
+daemon_ready() {
+  case "$1" in
+    api-server)
+      curl -fsS --max-time 5 --cacert "$COXSWAIN_HOME/pki/ca.crt" "https://127.0.0.1:$COXSWAIN_PORT/readyz"
+      ;;
+    scheduler) curl -fsS --max-time 5 http://127.0.0.1:10259/healthz ;;
+    controller-manager) curl -fsS --max-time 5 http://127.0.0.1:10257/healthz ;;
+    kubelet) [ "$(node_ready)" = True ] ;;
+    kube-proxy) curl -fsS --max-time 5 http://127.0.0.1:10256/healthz ;;
+  esac
+}
+
+node_ready() {
+  coxctl get node "$(node_name)" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null
+}
+
+daemon_start() {
+  local name=$1 arguments
+  if daemon_pid "$name" >/dev/null; then
+    daemon_is_stale "$name" || { daemon_ready "$name" >/dev/null 2>&1 && { stage_done "running"; return; }; }
+    daemon_is_stale "$name" && daemon_stop "$name"
+  fi
+  if ! daemon_pid "$name" >/dev/null; then
+    mapfile -t arguments < <(daemon_arguments "$name")
+    daemon_spawn "$name" "$BUILD_DIR/bin/$name" "${arguments[@]}"
+  fi
+  local started=$SECONDS
+  until daemon_ready "$name" >/dev/null 2>&1; do
+    if ! daemon_pid "$name" >/dev/null; then
+      stage_done "failed"
+      tail -3 "$COXSWAIN_HOME/logs/$name.log" >&2
+      fail "$name stopped at once; its log is $COXSWAIN_HOME/logs/$name.log"
+    fi
+    if [ $((SECONDS - started)) -ge 60 ]; then
+      stage_done "not ready"
+      tail -3 "$COXSWAIN_HOME/logs/$name.log" >&2
+      fail "$name was not ready within 60 s; its log is $COXSWAIN_HOME/logs/$name.log"
+    fi
+    sleep 0.1
+  done
+  stage_done "ready"
+}
+
+cluster_up() {
+  need_root "./dev up"
+  local name
+  STEPS=9
+  mkdir -p "$COXSWAIN_HOME/run" "$COXSWAIN_HOME/logs"
+  chmod 700 "$COXSWAIN_HOME"
+  stage "packages"
+  if [ -n "$(packages_missing)" ]; then packages_install; else stage_done; fi
+  stage "build"
+  say ""
+  build_all
+  stage "container runtime"
+  docker_start
+  stage_done "$(docker_socket)"
+  for name in $DAEMONS; do
+    stage "$name"
+    daemon_start "$name"
+  done
+  stage "example: guestbook"
+  example_up
+  cluster_summary
+}
+
+cluster_summary() {
+  cat <<TEXT
+
+The cluster is up.
+  kubeconfig   $(admin_conf)
+  example      $(example_url)
+
+Try:
+  export KUBECONFIG=$(admin_conf)
+  curl $(example_url)
+  kubectl get pods -A -o wide
+  kubectl -n guestbook scale deployment/frontend --replicas=5
+  kubectl -n guestbook logs -l app=frontend --tail=5
+  kubectl -n guestbook delete pod -l app=frontend
+(no kubectl? $BUILD_DIR/bin/coxctl knows get, describe, apply, delete, logs and scale)
+TEXT
+}
+
+cluster_down() {
+  need_root "./dev down"
+  local purge=no name socket
+  case "${1:-}" in
+    '') ;;
+    --purge) purge=yes ;;
+    *) fail "unknown option '$1'; usage: ./dev down [--purge]" ;;
+  esac
+  for name in kubelet kube-proxy scheduler controller-manager api-server; do
+    daemon_stop "$name"
+    say "stopped $name"
+  done
+  if socket=$(docker_socket); then
+    "$COXSWAIN_ROOT/tools/dev/remove-pods" "$socket"
+  fi
+  [ -x "$BUILD_DIR/bin/kube-proxy" ] && "$BUILD_DIR/bin/kube-proxy" --cleanup >/dev/null 2>&1 || true
+  local table
+  for table in $(nft list tables ip 2>/dev/null | sed -n 's/^table ip \(coxswain[a-z-]*\)$/\1/p'); do
+    nft delete table ip "$table"
+  done
+  daemon_stop dockerd
+  cluster_unmount
+  if [ "$purge" = yes ]; then
+    rm -rf "$COXSWAIN_HOME"
+    say "removed $COXSWAIN_HOME"
+  else
+    say "data kept in $COXSWAIN_HOME (remove it with: ./dev down --purge)"
+  fi
+}
+
+# tmpfs volumes of pods stay mounted when the kubelet is stopped.
+cluster_unmount() {
+  local mount
+  awk -v root="$COXSWAIN_HOME/" 'index($2, root) == 1 { print $2 }' /proc/mounts | sort -r |
+    while read -r mount; do umount "$mount" 2>/dev/null || umount -l "$mount" || true; done
+}
+
+cluster_status() {
+  local name pid state
+  printf '%-20s %-9s %-10s %s\n' DAEMON PID STATE MEMORY
+  for name in $DAEMONS dockerd; do
+    if pid=$(daemon_pid "$name"); then
+      state=running
+      [ "$name" = dockerd ] || daemon_ready "$name" >/dev/null 2>&1 && state=ready
+      printf '%-20s %-9s %-10s %s\n' "$name" "$pid" "$state" \
+        "$(awk '/^VmRSS/ { printf "%d MiB", $2 / 1024 }' "/proc/$pid/status")"
+    elif [ "$name" != dockerd ]; then
+      printf '%-20s %-9s %-10s %s\n' "$name" - stopped -
+    fi
+  done
+  if daemon_ready api-server >/dev/null 2>&1; then
+    say ""
+    coxctl get nodes
+    say ""
+    coxctl get pods -A
+  else
+    say "the cluster is not running: start it with ./dev up"
+    return 1
+  fi
+}
+
+cluster_logs() {
+  local name=${1:-}
+  [ -n "$name" ] || fail "usage: ./dev logs DAEMON [-f]   (one of: $DAEMONS dockerd)"
+  [ -f "$COXSWAIN_HOME/logs/$name.log" ] || fail "there is no log of '$name'; daemons: $DAEMONS dockerd"
+  if [ "${2:-}" = -f ]; then
+    tail -n 100 -f "$COXSWAIN_HOME/logs/$name.log"
+  else
+    tail -n 200 "$COXSWAIN_HOME/logs/$name.log"
+  fi
+}
+
+cluster_kubectl() {
+  if command -v kubectl >/dev/null; then
+    KUBECONFIG=$(admin_conf) kubectl "$@"
+  else
+    coxctl "$@"
+  fi
+}

@@ -1,0 +1,47 @@
+# Tests, sanitizer builds, fuzzing and benchmarks.
+
+test_all() {
+  build_all
+  ctest --test-dir "$BUILD_DIR" --output-on-failure --no-tests=error "$@"
+}
+
+# Unit tests of everything that has threads or parses input, in a build of their own.
+test_sanitized() {
+  local kind=${1:-} dir
+  case "$kind" in
+    address | thread) ;;
+    *) fail "usage: ./dev sanitize address|thread" ;;
+  esac
+  shift
+  dir=$COXSWAIN_ROOT/build-sanitize-$kind
+  mkdir -p "$dir"
+  build_configure "$dir" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" \
+    -DCOXSWAIN_SANITIZE="$kind"
+  build_run "$dir" coxswain_unit_tests
+  TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" \
+  ASAN_OPTIONS="detect_stack_use_after_return=1" \
+    ctest --test-dir "$dir" --output-on-failure --no-tests=error -L unit --timeout 600 "$@"
+}
+
+test_fuzz() {
+  local seconds=${1:-} dir=$COXSWAIN_ROOT/build-fuzz target name
+  [[ "$seconds" =~ ^[0-9]+$ ]] || fail "usage: ./dev fuzz SECONDS"
+  command -v clang++ >/dev/null || fail "fuzzing needs clang: apt-get install clang libclang-rt-14-dev"
+  mkdir -p "$dir"
+  build_configure "$dir" -DCMAKE_CXX_COMPILER=clang++ -DCMAKE_C_COMPILER=clang -DCOXSWAIN_FUZZ=ON \
+    -DCOXSWAIN_WERROR=OFF -DCMAKE_BUILD_TYPE=Release
+  build_run "$dir" coxswain_fuzz_targets
+  for target in "$dir"/tests/*_fuzz; do
+    name=$(basename "$target")
+    say "fuzzing $name for $seconds s"
+    mkdir -p "$dir/corpus/$name"
+    "$target" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=0 \
+      -artifact_prefix="$dir/$name-" "$dir/corpus/$name" "tests/fuzz/corpus/$name" 2>&1 | tail -2
+    [ "${PIPESTATUS[0]}" = 0 ] || fail "$name found a failing input: see $dir/$name-*"
+  done
+}
+
+test_bench() {
+  build_all
+  tests/bench/run "$BUILD_DIR" "$@"
+}
