@@ -31,17 +31,23 @@ struct Entry {
   Revision mod_revision = 0;
   std::int64_t version = 0;       // 1 on creation; 0 for a tombstone
 
-  // A slot for what the layer above derives from `value` (labels, owner references). Computed at
-  // most a few times, shared by all readers; never stored.
-  std::shared_ptr<const void> attachment() const { return attachment_.load(std::memory_order_acquire); }
-  void set_attachment(std::shared_ptr<const void> a) const { attachment_.store(std::move(a), std::memory_order_release); }
+  // A slot for what the layer above derives from `value` (labels, owner references), shared by all
+  // readers and never stored. The first one set stays; a later one is dropped. Any thread.
+  std::shared_ptr<const void> attachment() const {
+    const auto* held = attachment_.load(std::memory_order_acquire);
+    return held != nullptr ? *held : nullptr;
+  }
+  void set_attachment(std::shared_ptr<const void> a) const;
 
   Entry() = default;
+  Entry(const Entry&) = delete;
+  Entry& operator=(const Entry&) = delete;
+  ~Entry() { delete attachment_.load(std::memory_order_relaxed); }
   Entry(std::string k, std::string v, Revision created, Revision modified, std::int64_t n)
       : key(std::move(k)), value(std::move(v)), create_revision(created), mod_revision(modified), version(n) {}
 
  private:
-  mutable std::atomic<std::shared_ptr<const void>> attachment_;
+  mutable std::atomic<const std::shared_ptr<const void>*> attachment_{nullptr};
 };
 using EntryPtr = std::shared_ptr<const Entry>;
 
@@ -64,7 +70,9 @@ struct Op {
 
 struct Txn {
   std::vector<Compare> compares;  // all must hold, else nothing happens
-  std::vector<Op> ops;            // no key twice; a kDelete of an absent key is a no-op
+  // No key twice; a kDelete of an absent key is a no-op, and a transaction without any effect takes no
+  // revision.
+  std::vector<Op> ops;
 };
 
 struct TxnResult {
@@ -134,8 +142,9 @@ class Store {
   virtual std::int64_t count(std::string_view prefix) const = 0;
 
   // `done` runs exactly once, after the commit is durable and visible to reads. Errors:
-  // kResourceExhausted (queue or disk full; nothing happened), kUnavailable (not serving; nothing
-  // happened), kDeadlineExceeded (outcome unknown).
+  // kInvalidArgument, kResourceExhausted (queue or disk full; nothing happened), kUnavailable (not
+  // serving; nothing happened), kDeadlineExceeded (outcome unknown). A refusal may run on the calling
+  // thread before `txn` returns.
   using TxnDone = std::function<void(Result<TxnResult>)>;
   virtual void txn(Txn txn, TxnDone done) = 0;
   // Waits; for tests, start-up and control loops, never for request threads.
