@@ -164,7 +164,10 @@ class TypesWriter {
   }
 
   std::string write_element(const Field& field, const std::string& from) const {
-    if (field.kind == Kind::kStruct) return "to_json(" + from + ")";
+    if (field.kind == Kind::kStruct) {
+      const bool is_kind = catalogue_.find(field.ref)->resources.size() == 1;
+      return is_kind ? "codec::nested(to_json(" + from + "))" : "to_json(" + from + ")";
+    }
     return std::string("codec::") + (field.kind == Kind::kBytes ? "write_bytes(" : "write(") + from + ")";
   }
 

@@ -86,6 +86,11 @@ json::Value write(const IntOrString& value) {
 }
 json::Value write(const json::Value& value) { return value; }
 json::Value write_bytes(const std::string& value) { return base64_encode(value); }
+json::Value nested(json::Value object) {
+  object.erase("apiVersion");
+  object.erase("kind");
+  return object;
+}
 
 bool is_zero(const std::string& value) { return value.empty(); }
 bool is_zero(bool value) { return !value; }

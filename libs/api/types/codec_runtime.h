@@ -38,6 +38,8 @@ json::Value write(const MicroTime& value);
 json::Value write(const IntOrString& value);
 json::Value write(const json::Value& value);
 json::Value write_bytes(const std::string& value);
+// A kind inside another object (a volume claim template) carries no apiVersion and kind.
+json::Value nested(json::Value object);
 
 bool is_zero(const std::string& value);
 bool is_zero(bool value);
