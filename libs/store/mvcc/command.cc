@@ -1,0 +1,96 @@
+#include "libs/store/mvcc/command.h"
+
+#include <algorithm>
+
+#include "libs/store/mvcc/wire.h"
+
+namespace coxswain::store {
+namespace {
+
+bool valid_key(std::string_view key) { return !key.empty() && key.find('\0') == std::string_view::npos; }
+
+}  // namespace
+
+Result<void> check_txn(const Txn& txn, std::size_t max_bytes) {
+  std::size_t bytes = 0;
+  std::vector<std::string_view> keys;
+  keys.reserve(txn.ops.size());
+  for (const Op& op : txn.ops) {
+    if (!valid_key(op.key)) return make_error(ErrorCode::kInvalidArgument, "a key is empty or contains a NUL byte");
+    if (op.splice_at != kNoSplice && op.splice_at > op.value.size()) {
+      return make_error(ErrorCode::kInvalidArgument, "splice position outside of the value of " + op.key);
+    }
+    keys.push_back(op.key);
+    bytes += op.key.size() + op.value.size();
+  }
+  for (const Compare& compare : txn.compares) bytes += compare.key.size();
+  std::sort(keys.begin(), keys.end());
+  if (std::adjacent_find(keys.begin(), keys.end()) != keys.end()) {
+    return make_error(ErrorCode::kInvalidArgument, "a transaction names one key twice");
+  }
+  if (bytes > max_bytes) {
+    return make_error(ErrorCode::kInvalidArgument, "the transaction has " + std::to_string(bytes) +
+                                                       " bytes; at most " + std::to_string(max_bytes) + " are allowed");
+  }
+  return {};
+}
+
+std::string encode_txn(const Txn& txn) {
+  std::size_t size = 16;
+  for (const Compare& compare : txn.compares) size += compare.key.size() + 16;
+  for (const Op& op : txn.ops) size += op.key.size() + op.value.size() + 24;
+  std::string out;
+  out.reserve(size);
+  put_varint(&out, static_cast<std::uint64_t>(Command::Type::kTxn));
+  put_varint(&out, txn.compares.size());
+  for (const Compare& compare : txn.compares) {
+    put_bytes(&out, compare.key);
+    put_varint(&out, static_cast<std::uint64_t>(compare.mod_revision));
+  }
+  put_varint(&out, txn.ops.size());
+  for (const Op& op : txn.ops) {
+    put_varint(&out, static_cast<std::uint64_t>(op.type));
+    put_varint(&out, op.splice_at == kNoSplice ? 0 : op.splice_at + 1);
+    put_bytes(&out, op.key);
+    put_bytes(&out, op.value);
+  }
+  return out;
+}
+
+std::string encode_compact(Revision revision) {
+  std::string out;
+  put_varint(&out, static_cast<std::uint64_t>(Command::Type::kCompact));
+  put_varint(&out, static_cast<std::uint64_t>(revision));
+  return out;
+}
+
+Result<Command> decode_command(std::string_view bytes) {
+  WireReader in(bytes);
+  Command command;
+  command.type = static_cast<Command::Type>(in.varint());
+  if (command.type == Command::Type::kCompact) {
+    command.compact_to = static_cast<Revision>(in.varint());
+  } else if (command.type == Command::Type::kTxn) {
+    for (std::uint64_t n = in.varint(); n > 0 && in.ok(); --n) {
+      Compare compare;
+      compare.key = in.bytes();
+      compare.mod_revision = static_cast<Revision>(in.varint());
+      command.txn.compares.push_back(std::move(compare));
+    }
+    for (std::uint64_t n = in.varint(); n > 0 && in.ok(); --n) {
+      Op op;
+      op.type = in.varint() == 0 ? Op::Type::kPut : Op::Type::kDelete;
+      const std::uint64_t splice = in.varint();
+      op.splice_at = splice == 0 ? kNoSplice : splice - 1;
+      op.key = in.bytes();
+      op.value = in.bytes();
+      command.txn.ops.push_back(std::move(op));
+    }
+  } else {
+    return make_error(ErrorCode::kCorruption, "unknown command type in the log");
+  }
+  if (!in.ok() || !in.done()) return make_error(ErrorCode::kCorruption, "malformed command in the log");
+  return command;
+}
+
+}  // namespace coxswain::store

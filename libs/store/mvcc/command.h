@@ -1,0 +1,26 @@
+// What the log carries: fully determined commands, encoded. Applying the same commands in the same order
+// gives the same state on every member. The format is in docs/store.md.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "libs/store/store.h"
+
+namespace coxswain::store {
+
+struct Command {
+  enum class Type : std::uint8_t { kTxn = 1, kCompact = 2 };
+  Type type = Type::kTxn;
+  Txn txn;                    // kTxn
+  Revision compact_to = 0;    // kCompact
+};
+
+// kInvalidArgument: empty, NUL-containing or repeated keys, a splice outside of the value, too large.
+Result<void> check_txn(const Txn& txn, std::size_t max_bytes);
+
+std::string encode_txn(const Txn& txn);
+std::string encode_compact(Revision revision);
+Result<Command> decode_command(std::string_view bytes);  // kCorruption
+
+}  // namespace coxswain::store

@@ -1,0 +1,234 @@
+#include "libs/store/mvcc/history.h"
+
+#include "libs/store/mvcc/wire.h"
+
+namespace coxswain::store {
+namespace {
+
+constexpr std::string_view kAppliedKey = "applied";
+constexpr std::size_t kSuffix = 9;  // NUL, then the inverted revision: newest first
+
+Error damaged(const char* what) {
+  return make_error(ErrorCode::kCorruption, std::string("the stored state is damaged: ") + what);
+}
+
+std::string version_key(std::string_view key, Revision revision) {
+  std::string out;
+  out.reserve(key.size() + kSuffix);
+  out.append(key);
+  out.push_back('\0');
+  put_big64(&out, ~static_cast<std::uint64_t>(revision));
+  return out;
+}
+
+struct VersionKey {
+  std::string_view key;
+  Revision revision = 0;
+};
+
+VersionKey parse_version_key(std::string_view bytes) {
+  if (bytes.size() <= kSuffix) return {};
+  return {bytes.substr(0, bytes.size() - kSuffix),
+          static_cast<Revision>(~get_big64(bytes.substr(bytes.size() - 8)))};
+}
+
+std::string version_value(const Entry& entry) {
+  std::string out;
+  out.reserve(entry.value.size() + 20);
+  put_varint(&out, static_cast<std::uint64_t>(entry.create_revision));
+  put_varint(&out, static_cast<std::uint64_t>(entry.version));
+  out.append(entry.value);
+  return out;
+}
+
+Result<EntryPtr> parse_version(const VersionKey& at, std::string_view bytes) {
+  WireReader in(bytes);
+  const auto created = static_cast<Revision>(in.varint());
+  const auto number = static_cast<std::int64_t>(in.varint());
+  if (!in.ok() || at.key.empty()) return damaged("a version row cannot be read");
+  return EntryPtr(
+      std::make_shared<const Entry>(std::string(at.key), std::string(in.rest()), created, at.revision, number));
+}
+
+bool is_tombstone(std::string_view value) {
+  WireReader in(value);
+  in.varint();
+  return in.varint() == 0;
+}
+
+std::string event_key(Revision revision) {
+  std::string out;
+  put_big64(&out, static_cast<std::uint64_t>(revision));
+  return out;
+}
+
+struct EventRow {
+  Event::Type type = Event::Type::kPut;
+  std::string_view key;
+  Revision previous = 0;
+};
+
+bool next_event(WireReader* in, EventRow* row) {
+  if (in->done()) return false;
+  row->type = in->varint() == 0 ? Event::Type::kPut : Event::Type::kDelete;
+  row->key = in->bytes();
+  row->previous = static_cast<Revision>(in->varint());
+  return in->ok();
+}
+
+}  // namespace
+
+void History::record(const std::vector<EventPtr>& events, EngineBatch* batch) {
+  if (events.empty()) return;
+  std::string row;
+  for (const EventPtr& event : events) {
+    put_varint(&row, event->type == Event::Type::kPut ? 0 : 1);
+    put_bytes(&row, event->entry->key);
+    put_varint(&row, event->previous == nullptr ? 0 : static_cast<std::uint64_t>(event->previous->mod_revision));
+    batch->push_back(
+        {Family::kVersions, version_key(event->entry->key, event->revision), version_value(*event->entry)});
+  }
+  batch->push_back({Family::kEvents, event_key(events.front()->revision), std::move(row)});
+}
+
+void History::record_applied(const Applied& applied, EngineBatch* batch) {
+  std::string row;
+  put_big64(&row, applied.index);
+  put_big64(&row, static_cast<std::uint64_t>(applied.revision));
+  put_big64(&row, static_cast<std::uint64_t>(applied.compacted));
+  put_big64(&row, static_cast<std::uint64_t>(applied.swept));
+  batch->push_back({Family::kMeta, std::string(kAppliedKey), std::move(row)});
+}
+
+Result<Applied> History::load(State* state) const {
+  Applied applied;
+  COX_ASSIGN_OR_RETURN(const std::optional<std::string> row, engine_->get(Family::kMeta, kAppliedKey));
+  if (!row.has_value()) return applied;
+  if (row->size() != 32) return damaged("the applied row has the wrong size");
+  const std::string_view bytes(*row);
+  applied.index = get_big64(bytes);
+  applied.revision = static_cast<Revision>(get_big64(bytes.substr(8)));
+  applied.compacted = static_cast<Revision>(get_big64(bytes.substr(16)));
+  applied.swept = static_cast<Revision>(get_big64(bytes.substr(24)));
+
+  std::string last;
+  Result<void> outcome;
+  COX_RETURN_IF_ERROR(engine_->scan(Family::kVersions, "", [&](std::string_view key, std::string_view value) {
+    const VersionKey at = parse_version_key(key);
+    if (at.key == last) return true;  // an older version
+    last.assign(at.key);
+    if (is_tombstone(value)) return true;
+    Result<EntryPtr> entry = parse_version(at, value);
+    if (!entry.ok() || at.revision > applied.revision) {
+      outcome = entry.ok() ? damaged("a version is newer than the store") : std::move(entry).error();
+      return false;
+    }
+    state->load(std::move(entry).value());
+    return true;
+  }));
+  COX_RETURN_IF_ERROR(std::move(outcome));
+  state->load_revisions(applied.revision, applied.compacted);
+  return applied;
+}
+
+Result<EntryPtr> History::version(std::string_view key, Revision revision) const {
+  COX_ASSIGN_OR_RETURN(const std::optional<std::string> row,
+                       engine_->get(Family::kVersions, version_key(key, revision)));
+  if (!row.has_value()) return damaged("a version named by an event is missing");
+  return parse_version({key, revision}, *row);
+}
+
+Result<EntryPtr> History::get(std::string_view key, Revision revision) const {
+  Result<EntryPtr> found = EntryPtr();
+  COX_RETURN_IF_ERROR(
+      engine_->scan(Family::kVersions, version_key(key, revision), [&](std::string_view row, std::string_view value) {
+        const VersionKey at = parse_version_key(row);
+        if (at.key == key && !is_tombstone(value)) found = parse_version(at, value);
+        return false;
+      }));
+  return found;
+}
+
+Result<void> History::range(const RangeRequest& request, RangeResult* result) const {
+  std::string last;
+  Result<void> outcome;
+  COX_RETURN_IF_ERROR(
+      engine_->scan(Family::kVersions, range_start(request), [&](std::string_view row, std::string_view value) {
+        const VersionKey at = parse_version_key(row);
+        if (!has_prefix(at.key, request.prefix)) return false;
+        if (at.key == request.after || at.revision > request.revision || at.key == last) return true;
+        last.assign(at.key);
+        if (is_tombstone(value)) return true;
+        if (request.limit != 0 && result->entries.size() == request.limit) {
+          ++result->remaining;
+          return true;
+        }
+        Result<EntryPtr> entry = parse_version(at, value);
+        if (!entry.ok()) {
+          outcome = std::move(entry).error();
+          return false;
+        }
+        result->entries.push_back(std::move(entry).value());
+        return true;
+      }));
+  result->more = result->remaining > 0;
+  return outcome;
+}
+
+Result<History::Page> History::events(Revision after, std::string_view prefix, std::size_t max_events,
+                                      std::size_t max_scan) const {
+  struct Found {
+    Event::Type type;
+    std::string key;
+    Revision revision;
+    Revision previous;
+  };
+  std::vector<Found> found;
+  Page page;
+  page.upto = after;
+  COX_RETURN_IF_ERROR(
+      engine_->scan(Family::kEvents, event_key(after + 1), [&](std::string_view key, std::string_view value) {
+        WireReader in(value);
+        const auto revision = static_cast<Revision>(get_big64(key));
+        for (EventRow row; next_event(&in, &row);) {
+          if (has_prefix(row.key, prefix)) found.push_back({row.type, std::string(row.key), revision, row.previous});
+        }
+        page.upto = revision;
+        return found.size() < max_events && --max_scan > 0;
+      }));
+  for (Found& row : found) {
+    Event event{row.type, nullptr, nullptr, row.revision};
+    COX_ASSIGN_OR_RETURN(event.entry, version(row.key, row.revision));
+    if (row.previous != 0) {
+      COX_ASSIGN_OR_RETURN(event.previous, version(row.key, row.previous));
+    }
+    page.events.push_back(std::make_shared<const Event>(std::move(event)));
+  }
+  return page;
+}
+
+Result<Revision> History::sweep(Revision from, Revision to, std::size_t max_events, EngineBatch* batch) const {
+  Revision reached = to;
+  std::size_t seen = 0;
+  COX_RETURN_IF_ERROR(
+      engine_->scan(Family::kEvents, event_key(from + 1), [&](std::string_view key, std::string_view value) {
+        const auto revision = static_cast<Revision>(get_big64(key));
+        if (revision > to) return false;
+        WireReader in(value);
+        for (EventRow row; next_event(&in, &row); ++seen) {
+          if (row.previous != 0) {
+            batch->push_back({Family::kVersions, version_key(row.key, row.previous), std::nullopt});
+          }
+          if (row.type == Event::Type::kDelete) {
+            batch->push_back({Family::kVersions, version_key(row.key, revision), std::nullopt});
+          }
+        }
+        batch->push_back({Family::kEvents, std::string(key), std::nullopt});
+        if (seen < max_events) return true;
+        reached = revision;
+        return false;
+      }));
+  return reached;
+}
+
+}  // namespace coxswain::store

@@ -1,0 +1,51 @@
+// Versions and events in the engine: what a restart loads, what reads of old revisions and late watchers
+// use, and what compaction removes. The row formats are in docs/store.md. Thread-safe.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "libs/store/engine/engine.h"
+#include "libs/store/mvcc/state.h"
+
+namespace coxswain::store {
+
+// Where the state in the engine is; written in one batch with the rows it speaks of.
+struct Applied {
+  std::uint64_t index = 0;    // of the last log entry that is in
+  Revision revision = 0;
+  Revision compacted = 0;
+  Revision swept = 0;         // superseded rows up to here are physically gone; <= compacted
+};
+
+class History {
+ public:
+  explicit History(std::shared_ptr<Engine> engine) : engine_(std::move(engine)) {}
+
+  static void record(const std::vector<EventPtr>& events, EngineBatch* batch);
+  static void record_applied(const Applied& applied, EngineBatch* batch);
+
+  // Fills `state` with the current versions. Errors: kCorruption, kIo.
+  Result<Applied> load(State* state) const;
+
+  // `revision` must be retained: the caller checks before and, as a sweep may run, after.
+  Result<EntryPtr> get(std::string_view key, Revision revision) const;  // null: absent then
+  Result<void> range(const RangeRequest& request, RangeResult* result) const;
+
+  struct Page {
+    std::vector<EventPtr> events;  // matching, whole transactions
+    Revision upto = 0;             // every event up to here was looked at
+  };
+  Result<Page> events(Revision after, std::string_view prefix, std::size_t max_events, std::size_t max_scan) const;
+
+  // Deletes what events in (from, to] superseded, looking at no more than about `max_events` of them;
+  // returns how far it came.
+  Result<Revision> sweep(Revision from, Revision to, std::size_t max_events, EngineBatch* batch) const;
+
+ private:
+  Result<EntryPtr> version(std::string_view key, Revision revision) const;
+
+  const std::shared_ptr<Engine> engine_;
+};
+
+}  // namespace coxswain::store

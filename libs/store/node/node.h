@@ -1,0 +1,117 @@
+// One member: mailbox -> log -> apply. One thread takes everything that arrived while the last fsync ran,
+// appends it as one group, syncs once, applies it in order and answers. What is applied comes only from
+// the log's encoded entries, so that a replicated log can take this log's place; this is a group of one.
+//
+// A failed write or fsync of the log stops the member for good; a full disk makes it read-only until there
+// is room. Reads go on in both cases.
+#pragma once
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "libs/store/engine/engine.h"
+#include "libs/store/env/env.h"
+#include "libs/store/log/wal.h"
+#include "libs/store/mvcc/history.h"
+#include "libs/store/mvcc/state.h"
+#include "libs/store/open.h"
+#include "libs/store/watch/hub.h"
+
+namespace coxswain::store {
+
+struct NodeOptions {
+  StoreLimits limits;
+  Clock* clock = nullptr;                        // required
+  std::shared_ptr<Engine> engine;                // required
+  Env* env = nullptr;                            // null: no log, nothing is durable
+  std::string log_dir;
+  std::size_t log_segment_bytes = 16u << 20;
+  std::size_t checkpoint_log_bytes = 32u << 20;
+  std::unique_ptr<FileLock> lock;                // held as long as the node lives
+};
+
+Result<std::unique_ptr<Store>> open_node(NodeOptions options);
+
+class Node : public Store {
+ public:
+  explicit Node(NodeOptions options);
+  ~Node() override;
+  Result<void> start();  // once; recovers, then serves
+
+  Result<EntryPtr> get(std::string_view key, Revision revision) const override;
+  Result<RangeResult> range(const RangeRequest& request) const override;
+  std::int64_t count(std::string_view prefix) const override;
+  void txn(Txn txn, TxnDone done) override;
+  Result<std::unique_ptr<Watcher>> watch(std::string_view prefix, Revision after) override;
+  Result<void> compact(Revision revision) override;
+  Revision revision() const override;
+  Stats stats() const override;
+
+ private:
+  struct Pending {
+    std::string command;
+    TxnDone done;
+  };
+  using Batch = std::vector<Pending>;
+  enum class Health { kServing, kReadOnly, kStopped };
+
+  // Any thread.
+  void enqueue(Pending pending);
+  Result<void> check_revision(Revision asked, Revision current, Revision compacted) const;
+  Result<void> read_old(const RangeRequest& request, const State::Snapshot& now, RangeResult* result) const;
+
+  // The node's thread (and start()).
+  void run();
+  Batch take();
+  void commit(Batch batch);
+  bool make_durable(const Batch& batch, Error* refusal);
+  Result<State::Plan> apply(std::string_view command, Hub::Wakes* wakes);
+  void store_applied();
+  void housekeeping();
+  void recover_space();
+  void compact_by_age();
+  void sweep();
+  void checkpoint();
+  Health health() const;
+  void set_health(Health health, std::string reason);
+
+  // The checkpoint thread.
+  void run_checkpoints();
+
+  const NodeOptions options_;
+  const std::shared_ptr<Hub> hub_;
+  std::shared_ptr<const History> history_;
+  State state_;
+
+  // The node's thread only.
+  std::unique_ptr<Wal> wal_;
+  Applied applied_;
+  EngineBatch unstored_;              // applied, not yet in the engine
+  std::uint64_t stored_index_ = 0;    // the last entry that is in the engine
+  std::uint64_t checkpoint_at_bytes_ = 0;
+  std::int64_t retry_at_ms_ = 0;
+  std::int64_t sample_at_ms_ = 0;     // when...
+  Revision sample_revision_ = 0;      // ...the store was here
+
+  mutable std::mutex mutex_;          // guards the rest
+  std::condition_variable arrived_;
+  Batch queue_;
+  std::size_t queued_bytes_ = 0;
+  bool stopping_ = false;
+  Health health_ = Health::kServing;
+  std::string reason_;
+  std::int64_t log_bytes_ = 0;
+  std::condition_variable checkpoint_wanted_;
+  std::uint64_t flush_index_ = 0;     // asked for; 0: nothing to do
+  std::uint64_t flushed_index_ = 0;   // done, not yet seen by the node's thread
+  std::string flush_error_;
+
+  std::thread thread_;
+  std::thread checkpoint_thread_;
+};
+
+}  // namespace coxswain::store
