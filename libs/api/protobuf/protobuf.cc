@@ -1,7 +1,10 @@
 #include "libs/api/protobuf/protobuf.h"
 
+#include <algorithm>
 #include <bit>
+#include <cmath>
 #include <optional>
+#include <vector>
 
 #include "libs/api/protobuf/wire.h"
 #include "libs/api/schema/schema.h"
@@ -17,12 +20,14 @@ using schema::Field;
 using schema::Kind;
 using schema::Type;
 
-constexpr int kMaxDepth = 64;
+constexpr int kMaxDepth = 64;              // of messages, embedded objects included
+constexpr std::size_t kMaxValues = 500'000;  // list items and map entries: two bytes each can ask for one
 constexpr std::string_view kMagic("k8s\0", 4);
 
 // One decode: collects the first failure and stops everything after it.
 class Decoder {
  public:
+  bool object(std::string_view bytes, std::size_t origin, DecodedObject& out, int depth);
   bool message(WireReader reader, const Type& type, json::Object& out, int depth);
   bool failed() const { return !failure_.empty(); }
   const std::string& failure() const { return failure_; }
@@ -41,12 +46,16 @@ class Decoder {
   bool any(WireReader& reader, const WireField& wire, const Field& field, json::Value& out, int depth);
   bool props_or(WireReader& reader, const WireField& wire, const Field& field, json::Value& out, int depth);
   bool string_list(WireReader reader, json::Value& out);
+  bool text(const WireReader& reader, std::string_view bytes, std::string_view& out);
+  bool embedded(const WireReader& reader, std::string_view raw, json::Value& out, int depth);
+  bool count_value(const WireReader& reader);
   bool text_message(WireReader reader, std::uint32_t number, std::string_view& out);
   bool time(const WireReader& reader, const WireField& wire, bool micro, json::Value& out);
   bool int_or_string(WireReader reader, json::Value& out);
   void add_required(const Type& type, json::Object& out);
 
   std::string failure_;
+  std::size_t values_ = 0;
 };
 
 bool is_varint_kind(Kind kind) { return kind == Kind::kBool || kind == Kind::kInt32 || kind == Kind::kInt64; }
@@ -64,6 +73,17 @@ bool is_omitted_zero(const Field& field, const json::Value& value) {
   if (value.is_bool()) return !value.as_bool();
   if (value.is_number()) return value.as_double() == 0;
   return value.is_null();
+}
+
+// Text must be UTF-8: what is stored is JSON, and must be read back.
+bool Decoder::text(const WireReader& reader, std::string_view bytes, std::string_view& out) {
+  if (!is_utf8(bytes)) return fail(reader.offset_of(bytes), "text is not UTF-8");
+  out = bytes;
+  return true;
+}
+
+bool Decoder::count_value(const WireReader& reader) {
+  return ++values_ <= kMaxValues || fail(reader.offset(), "more than " + std::to_string(kMaxValues) + " list items and map entries");
 }
 
 bool Decoder::text_message(WireReader reader, std::uint32_t number, std::string_view& out) {
@@ -114,7 +134,10 @@ bool Decoder::int_or_string(WireReader reader, json::Value& out) {
     if (!reader.next(part)) return fail(reader.offset(), "damaged int-or-string");
     if (part.number == 1) type = part.varint;
     if (part.number == 2) number = static_cast<std::int32_t>(part.varint);
-    if (part.number == 3) text = part.bytes;
+    std::string_view checked;
+    if (part.number != 3) continue;
+    if (!this->text(reader, part.bytes, checked)) return false;
+    text = checked;
   }
   out = type == 0 ? json::Value(static_cast<int>(number)) : json::Value(std::move(text));
   return true;
@@ -125,7 +148,10 @@ bool Decoder::string_list(WireReader reader, json::Value& out) {
   out = json::Value::array();
   while (!reader.at_end()) {
     if (!reader.next(part)) return fail(reader.offset(), "damaged list");
-    if (part.number == 1 && part.type == WireType::kBytes) out.push_back(part.bytes);
+    if (part.number != 1 || part.type != WireType::kBytes) continue;
+    std::string_view item;
+    if (!text(reader, part.bytes, item) || !count_value(reader)) return false;
+    out.push_back(item);
   }
   return true;
 }
@@ -135,12 +161,13 @@ bool Decoder::scalar(const WireReader& reader, const WireField& wire, const Fiel
   if (field.kind == Kind::kDouble) {
     if (wire.type != WireType::kFixed64) return fail(reader.offset(), "field " + std::string(field.name) + " is no double");
     const double number = std::bit_cast<double>(wire.varint);
+    if (!std::isfinite(number)) return fail(reader.offset(), "field " + std::string(field.name) + " is no finite number");
     // Whole numbers print without a fraction in JSON.
-    const bool whole = number == static_cast<double>(static_cast<long>(number)) && number < 1e15 && number > -1e15;
+    const bool whole = number < 1e15 && number > -1e15 && number == static_cast<double>(static_cast<long>(number));
     out = whole ? json::Value(static_cast<long>(number)) : json::Value(number);
     return true;
   }
-  if (wants_varint != (wire.type == WireType::kVarint)) {
+  if (wire.type != (wants_varint ? WireType::kVarint : WireType::kBytes)) {
     return fail(reader.offset(), "field " + std::string(field.name) + " has the wrong wire type");
   }
   if (wants_varint) {
@@ -148,15 +175,15 @@ bool Decoder::scalar(const WireReader& reader, const WireField& wire, const Fiel
     return true;
   }
   const WireReader inner(wire.bytes, reader.offset_of(wire.bytes));
-  std::string_view text;
+  std::string_view checked;
   switch (field.kind) {
     case Kind::kBytes: out = json::Value(base64_encode(wire.bytes)); return true;
     case Kind::kTime: return time(reader, wire, false, out);
     case Kind::kMicroTime: return time(reader, wire, true, out);
     case Kind::kIntOrString: return int_or_string(inner, out);
     case Kind::kQuantity:
-      if (!text_message(inner, 1, text)) return false;
-      out = json::Value(text.empty() ? std::string_view("0") : text);
+      if (!text_message(inner, 1, checked) || !text(inner, checked, checked)) return false;
+      out = json::Value(checked.empty() ? std::string_view("0") : checked);
       return true;
     case Kind::kDuration: {
       WireReader reader_inner = inner;
@@ -169,7 +196,10 @@ bool Decoder::scalar(const WireReader& reader, const WireField& wire, const Fiel
       out = json::Value(std::to_string(nanos / 1'000'000'000) + "s");
       return true;
     }
-    default: out = json::Value(wire.bytes); return true;
+    default:
+      if (!text(reader, wire.bytes, checked)) return false;
+      out = json::Value(checked);
+      return true;
   }
 }
 
@@ -188,8 +218,11 @@ bool Decoder::props_or(WireReader& reader, const WireField& wire, const Field& f
       out = json::Value(std::move(object));
     } else if (part.type == WireType::kBytes && part.number == 2) {
       if (!out.is_array()) out = json::Value::array();
+      if (!count_value(inner)) return false;
       if (field.any == AnyKind::kJsonSchemaPropsOrStringArray) {
-        out.push_back(part.bytes);
+        std::string_view item;
+        if (!text(inner, part.bytes, item)) return false;
+        out.push_back(item);
       } else {
         json::Object object;
         if (!message(WireReader(part.bytes, inner.offset_of(part.bytes)), *field.type, object, depth + 1)) return false;
@@ -212,13 +245,21 @@ bool Decoder::any(WireReader& reader, const WireField& wire, const Field& field,
     out = json::Value();
     return true;
   }
+  return embedded(reader, raw, out, depth);
+}
+
+// An object inside an object: protobuf with its own envelope, or JSON. Both count towards the one depth.
+bool Decoder::embedded(const WireReader& reader, std::string_view raw, json::Value& out, int depth) {
   if (raw.starts_with(kMagic)) {
-    auto embedded = decode(raw);
-    if (!embedded.ok()) return fail(reader.offset_of(raw), "embedded object: " + embedded.error().message);
-    out = std::move(embedded->value);
+    DecodedObject inner;
+    if (!object(raw, reader.offset_of(raw), inner, depth + 1)) return false;
+    out = std::move(inner.value);
     return true;
   }
-  auto parsed = json::parse(raw);
+  json::ParseOptions options;
+  options.max_depth = kMaxDepth - depth;
+  options.max_values = kMaxValues;
+  auto parsed = json::parse(raw, options);
   if (!parsed.ok()) return fail(reader.offset_of(raw), "embedded JSON: " + parsed.error().message);
   out = std::move(*parsed);
   return true;
@@ -244,34 +285,59 @@ bool Decoder::map_entry(WireReader& reader, const WireField& wire, const Field& 
   if (field.kind == Kind::kQuantity) item = json::Value("0");
   while (!entry.at_end()) {
     if (!entry.next(part)) return fail(entry.offset(), "damaged map entry");
-    if (part.number == 1 && part.type == WireType::kBytes) key = part.bytes;
+    if (part.number == 1 && part.type == WireType::kBytes) {
+      std::string_view checked;
+      if (!text(entry, part.bytes, checked)) return false;
+      key = checked;
+    }
     if (part.number != 2) continue;
     const bool good = field.container == Container::kMapOfList
                           ? part.type == WireType::kBytes && string_list(WireReader(part.bytes, entry.offset_of(part.bytes)), item)
                           : value(entry, part, field, item, depth);
     if (!good) return fail(entry.offset(), "damaged map value");
   }
+  if (!count_value(reader)) return false;
   json::Value& map = out[field.name];
   if (!map.is_object()) map = json::Value::object();
-  map.set(key, std::move(item));
+  map.as_object().append(std::move(key), std::move(item));  // drop_shadowed_entries sees to duplicates
   return true;
 }
 
+// The last entry of a key wins. Once per map and not per entry, which would take time quadratic in
+// the entries.
+void drop_shadowed_entries(json::Object& map) {
+  if (map.size() < 2) return;
+  std::vector<const json::Member*> sorted;
+  sorted.reserve(map.size());
+  for (const json::Member& member : map) sorted.push_back(&member);
+  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->first != b->first ? a->first < b->first : a < b; });
+  const auto same = [](const auto* a, const auto* b) { return a->first == b->first; };
+  if (std::adjacent_find(sorted.begin(), sorted.end(), same) == sorted.end()) return;
+  std::vector<const json::Member*> last;
+  for (std::size_t i = 0; i < sorted.size(); ++i) {
+    if (i + 1 == sorted.size() || !same(sorted[i], sorted[i + 1])) last.push_back(sorted[i]);
+  }
+  std::sort(last.begin(), last.end());  // back to their order on the wire
+  json::Object kept;
+  for (const json::Member* member : last) kept.append(member->first, member->second);
+  map = std::move(kept);
+}
+
 bool Decoder::repeated(WireReader& reader, const WireField& wire, const Field& field, json::Object& out, int depth) {
-  json::Value& list = out[field.name];
-  if (!list.is_array()) list = json::Value::array();
+  if (json::Value& list = out[field.name]; !list.is_array()) list = json::Value::array();
   if (is_varint_kind(field.kind) && wire.type == WireType::kBytes) {  // packed
     WireReader packed(wire.bytes, reader.offset_of(wire.bytes));
     std::uint64_t n = 0;
     while (!packed.at_end()) {
       if (!packed.read_varint(n)) return fail(packed.offset(), "damaged packed list");
-      list.push_back(varint_value(field.kind, n));
+      if (!count_value(packed)) return false;
+      out[field.name].push_back(varint_value(field.kind, n));
     }
     return true;
   }
   json::Value item;
-  if (!value(reader, wire, field, item, depth)) return false;
-  list.push_back(std::move(item));
+  if (!count_value(reader) || !value(reader, wire, field, item, depth)) return false;
+  out[field.name].push_back(std::move(item));
   return true;
 }
 
@@ -318,6 +384,11 @@ void Decoder::add_required(const Type& type, json::Object& out) {
 bool Decoder::message(WireReader reader, const Type& type, json::Object& out, int depth) {
   if (depth > kMaxDepth) return fail(reader.offset(), "nested too deeply");
   if (!inlined(reader, type, 0, out, depth)) return false;
+  for (const Field& field : type.fields) {
+    if (field.container != Container::kMap && field.container != Container::kMapOfList) continue;
+    json::Value* map = out.find(field.name);
+    if (map != nullptr && map->is_object()) drop_shadowed_entries(map->as_object());
+  }
   add_required(type, out);
   return true;
 }
@@ -341,54 +412,61 @@ struct Envelope {
   std::size_t raw_offset = 0;
 };
 
-Result<Envelope> read_envelope(std::string_view bytes) {
-  const auto damaged = [](std::size_t offset) {
-    return make_error(ErrorCode::kInvalidArgument, "protobuf: damaged envelope (at byte " + std::to_string(offset) + ")");
+// `origin` is where `bytes` starts in the whole body. False: `why` and `offset` say what is wrong.
+bool read_envelope(std::string_view bytes, std::size_t origin, Envelope& envelope, std::string& why, std::size_t& offset) {
+  const auto damaged = [&](std::size_t at, std::string reason) {
+    why = std::move(reason);
+    offset = at;
+    return false;
   };
-  if (!bytes.starts_with(kMagic)) {
-    return make_error(ErrorCode::kInvalidArgument, "protobuf: the body does not start with the Kubernetes magic bytes (at byte 0)");
-  }
-  Envelope envelope;
-  WireReader reader(bytes.substr(kMagic.size()), kMagic.size());
+  if (!bytes.starts_with(kMagic)) return damaged(origin, "the body does not start with the Kubernetes magic bytes");
+  WireReader reader(bytes.substr(kMagic.size()), origin + kMagic.size());
   WireField wire;
   while (!reader.at_end()) {
-    if (!reader.next(wire)) return damaged(reader.offset());
+    if (!reader.next(wire)) return damaged(reader.offset(), "damaged envelope");
     if (wire.number == 2 && wire.type == WireType::kBytes) {
       envelope.raw = wire.bytes;
       envelope.raw_offset = reader.offset_of(wire.bytes);
     }
-    if (wire.number == 3 && !wire.bytes.empty()) {
-      return make_error(ErrorCode::kInvalidArgument, "protobuf: encoded content (" + std::string(wire.bytes) + ") is not supported");
-    }
+    if (wire.number == 3 && !wire.bytes.empty()) return damaged(reader.offset(), "encoded content is not supported");
     if (wire.number != 1 || wire.type != WireType::kBytes) continue;
     WireReader meta(wire.bytes, reader.offset_of(wire.bytes));
     WireField part;
     while (!meta.at_end()) {
-      if (!meta.next(part)) return damaged(meta.offset());
+      if (!meta.next(part)) return damaged(meta.offset(), "damaged envelope");
       if (part.number == 1) envelope.api_version = part.bytes;
       if (part.number == 2) envelope.kind = part.bytes;
     }
   }
-  return envelope;
+  return true;
+}
+
+bool Decoder::object(std::string_view bytes, std::size_t origin, DecodedObject& out, int depth) {
+  if (depth > kMaxDepth) return fail(origin, "nested too deeply");
+  Envelope envelope;
+  std::string why;
+  std::size_t offset = 0;
+  if (!read_envelope(bytes, origin, envelope, why, offset)) return fail(offset, why);
+  if (!is_utf8(envelope.api_version) || !is_utf8(envelope.kind)) return fail(origin, "apiVersion or kind is not UTF-8");
+  const Type* type = type_of(envelope.api_version, envelope.kind);
+  if (type == nullptr) {
+    return fail(origin, "no kind \"" + std::string(envelope.kind) + "\" is registered for version \"" +
+                            std::string(envelope.api_version) + "\"");
+  }
+  json::Object object;
+  object.append("apiVersion", json::Value(envelope.api_version));
+  object.append("kind", json::Value(envelope.kind));
+  if (!message(WireReader(envelope.raw, envelope.raw_offset), *type, object, depth)) return false;
+  out = {std::string(envelope.api_version), std::string(envelope.kind), json::Value(std::move(object))};
+  return true;
 }
 
 }  // namespace
 
 Result<DecodedObject> decode(std::string_view bytes) {
-  COX_ASSIGN_OR_RETURN(const Envelope envelope, read_envelope(bytes));
-  const Type* type = type_of(envelope.api_version, envelope.kind);
-  if (type == nullptr) {
-    return make_error(ErrorCode::kInvalidArgument, "protobuf: no kind \"" + std::string(envelope.kind) + "\" is registered for version \"" +
-                                                       std::string(envelope.api_version) + "\"");
-  }
-  json::Object object;
-  object.append("apiVersion", json::Value(envelope.api_version));
-  object.append("kind", json::Value(envelope.kind));
   Decoder decoder;
-  if (!decoder.message(WireReader(envelope.raw, envelope.raw_offset), *type, object, 0)) {
-    return make_error(ErrorCode::kInvalidArgument, decoder.failure());
-  }
-  DecodedObject decoded{std::string(envelope.api_version), std::string(envelope.kind), json::Value(std::move(object))};
+  DecodedObject decoded;
+  if (!decoder.object(bytes, 0, decoded, 0)) return make_error(ErrorCode::kInvalidArgument, decoder.failure());
   return decoded;
 }
 

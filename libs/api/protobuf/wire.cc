@@ -27,6 +27,8 @@ bool WireReader::next(WireField& field) {
   std::uint64_t tag = 0;
   if (!read_varint(tag) || (tag >> 3) == 0 || (tag >> 3) > 0x1fffffff) return false;
   field.number = static_cast<std::uint32_t>(tag >> 3);
+  field.varint = 0;
+  field.bytes = bytes_.substr(at_, 0);  // callers that expect another wire type see nothing, not the last field
   switch (tag & 7) {
     case 0:
       field.type = WireType::kVarint;
@@ -47,6 +49,28 @@ bool WireReader::next(WireField& field) {
     }
     default: return false;  // groups are not used
   }
+}
+
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto lead = static_cast<unsigned char>(text[i]);
+    if (lead < 0x80) {
+      ++i;
+      continue;
+    }
+    const std::size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    if (lead < 0xc2 || lead > 0xf4 || text.size() - i < size) return false;
+    for (std::size_t k = 1; k < size; ++k) {
+      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
+    }
+    const auto second = static_cast<unsigned char>(text[i + 1]);
+    if (lead == 0xe0 && second < 0xa0) return false;   // overlong
+    if (lead == 0xed && second > 0x9f) return false;   // surrogate
+    if (lead == 0xf0 && second < 0x90) return false;   // overlong
+    if (lead == 0xf4 && second > 0x8f) return false;   // above U+10FFFF
+    i += size;
+  }
+  return true;
 }
 
 }  // namespace coxswain::api::protobuf

@@ -11,8 +11,8 @@ enum class WireType : std::uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFix
 struct WireField {
   std::uint32_t number = 0;
   WireType type = WireType::kVarint;
-  std::uint64_t varint = 0;        // kVarint, kFixed64, kFixed32
-  std::string_view bytes;          // kBytes
+  std::uint64_t varint = 0;        // kVarint, kFixed64, kFixed32; else 0
+  std::string_view bytes;          // kBytes; else empty
 };
 
 class WireReader {
@@ -24,7 +24,7 @@ class WireReader {
   bool next(WireField& field);
   bool read_varint(std::uint64_t& value);
   std::size_t offset() const { return origin_ + at_; }
-  // Offset of a kBytes field's first byte in the whole body.
+  // Offset of a kBytes field's first byte in the whole body; `inner` must come from this reader.
   std::size_t offset_of(std::string_view inner) const { return origin_ + static_cast<std::size_t>(inner.data() - bytes_.data()); }
 
  private:
@@ -33,5 +33,8 @@ class WireReader {
   std::size_t origin_;
   std::size_t at_ = 0;
 };
+
+// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(std::string_view text);
 
 }  // namespace coxswain::api::protobuf
