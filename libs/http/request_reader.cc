@@ -1,0 +1,128 @@
+#include "libs/http/request_reader.h"
+
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+
+#include "libs/common/base/strings.h"
+#include "libs/http/gzip.h"
+
+namespace coxswain::http {
+
+namespace beast = boost::beast;
+
+struct RequestReader::Parser {
+  beast::http::request_parser<beast::http::string_body> impl;
+};
+
+RequestReader::RequestReader(const ReaderLimits& limits) : limits_(limits) { next(); }
+RequestReader::~RequestReader() = default;
+
+void RequestReader::next() {
+  parser_.reset();  // made anew with the first byte: an idle connection holds no parser
+  continue_sent_ = false;
+  if (buffer_.empty()) buffer_.shrink_to_fit();
+}
+
+bool RequestReader::idle() const { return parser_ == nullptr && buffer_.empty(); }
+bool RequestReader::in_body() const { return parser_ != nullptr && parser_->impl.is_header_done(); }
+
+RequestReader::State RequestReader::fail(int status, std::string message) {
+  error_status_ = status;
+  error_message_ = std::move(message);
+  keep_alive_ = false;
+  return State::kError;
+}
+
+RequestReader::State RequestReader::feed(std::string_view bytes) {
+  buffer_.append(bytes);
+  return step();
+}
+
+RequestReader::State RequestReader::step() {
+  if (parser_ == nullptr) {
+    if (buffer_.empty()) return State::kNeedMore;
+    parser_ = std::make_unique<Parser>();
+    parser_->impl.header_limit(static_cast<std::uint32_t>(limits_.max_header_bytes));
+    parser_->impl.body_limit(limits_.max_body_bytes);
+  }
+  auto& parser = parser_->impl;
+  while (!parser.is_done()) {
+    if (buffer_.empty()) break;
+    beast::error_code error;
+    const std::size_t used = parser.put(boost::asio::buffer(buffer_.data(), buffer_.size()), error);
+    buffer_.erase(0, used);
+    if (error == beast::http::error::need_more) {
+      if (buffer_.size() > limits_.max_header_bytes) return fail(431, "request header too large");
+      break;
+    }
+    if (error == beast::http::error::header_limit) return fail(431, "request header too large");
+    if (error == beast::http::error::body_limit) {
+      return fail(413, "request body too large: the limit is " + std::to_string(limits_.max_body_bytes) + " bytes");
+    }
+    if (error) return fail(400, "malformed HTTP request: " + error.message());
+    if (used == 0) break;
+  }
+  if (parser.is_done()) return finish();
+  if (parser.is_header_done() && !continue_sent_) {
+    const auto expect = parser.get()["Expect"];
+    if (!expect.empty()) {
+      if (!iequals(std::string_view(expect.data(), expect.size()), "100-continue")) return fail(417, "unknown expectation");
+      continue_sent_ = true;
+      return State::kContinue;
+    }
+  }
+  return State::kNeedMore;
+}
+
+RequestReader::State RequestReader::finish() {
+  auto message = parser_->impl.release();
+  keep_alive_ = message.keep_alive();
+  http_1_0_ = message.version() == 10;
+  if (message.version() != 11 && message.version() != 10) return fail(505, "HTTP version not supported");
+  request_ = Request();
+  request_.method = std::string(message.method_string());
+  if (!parse_target(std::string_view(message.target().data(), message.target().size()), request_.path, request_.query)) {
+    return fail(400, "malformed request target");
+  }
+  for (const auto& field : message) {
+    request_.headers.emplace_back(std::string(field.name_string()), std::string(field.value()));
+  }
+  request_.body = std::move(message.body());
+  const std::string_view encoding = find_header(request_.headers, "Content-Encoding");
+  if (iequals(encoding, "gzip")) {
+    auto inflated = gunzip(request_.body, limits_.max_body_bytes);
+    if (!inflated.ok()) {
+      const bool too_large = inflated.error().code == ErrorCode::kResourceExhausted;
+      return fail(too_large ? 413 : 400, inflated.error().message);
+    }
+    request_.body = std::move(*inflated);
+  } else if (!encoding.empty() && !iequals(encoding, "identity")) {
+    return fail(415, "unsupported Content-Encoding: gzip and identity are supported");
+  }
+  return State::kRequest;
+}
+
+Request RequestReader::take_request() { return std::move(request_); }
+
+bool parse_target(std::string_view target, std::string& path, std::vector<std::pair<std::string, std::string>>& query) {
+  if (target.starts_with("http://") || target.starts_with("https://")) {  // absolute form
+    const std::size_t slash = target.find('/', target.find("//") + 2);
+    target = slash == std::string_view::npos ? "/" : target.substr(slash);
+  }
+  if (target.empty() || target[0] != '/') return false;
+  const std::size_t mark = target.find('?');
+  path = target.substr(0, mark);
+  query.clear();
+  if (mark == std::string_view::npos) return true;
+  for (const std::string& part : split(target.substr(mark + 1), '&')) {
+    if (part.empty()) continue;
+    const std::size_t equals = part.find('=');
+    auto name = url_decode(part.substr(0, equals), true);
+    auto value = equals == std::string::npos ? std::optional<std::string>("") : url_decode(part.substr(equals + 1), true);
+    if (!name || !value) return false;
+    query.emplace_back(std::move(*name), std::move(*value));
+  }
+  return true;
+}
+
+}  // namespace coxswain::http
