@@ -178,10 +178,13 @@ Result<void> Wal::undo_append() {
   return file_->sync();
 }
 
+Result<void> Wal::make_room() { return offset_ + refused_bytes_ > capacity_ ? roll(refused_bytes_) : Result<void>(); }
+
 Result<void> Wal::append(const std::vector<std::string_view>& payloads) {
   std::size_t need = 0;
   for (const std::string_view payload : payloads) need += record_bytes(payload.size());
-  if (offset_ + need > capacity_) COX_RETURN_IF_ERROR(roll(need));
+  refused_bytes_ = need;
+  COX_RETURN_IF_ERROR(make_room());
   std::string group;
   group.reserve(need);
   std::uint64_t index = last_;

@@ -34,6 +34,8 @@ class Wal {
   // durably as before. kIo: stop.
   Result<void> append(const std::vector<std::string_view>& payloads);
   Result<void> sync();
+  // After kResourceExhausted: is there room now for what was refused? kIo: stop.
+  Result<void> make_room();
 
   // Removes the segments that hold nothing after `index`.
   Result<void> truncate_prefix(std::uint64_t index);
@@ -68,6 +70,7 @@ class Wal {
   std::uint64_t last_ = 0;             // index of the last entry
   std::uint64_t durable_ = 0;          // ... that is synced
   std::uint64_t appended_bytes_ = 0;
+  std::size_t refused_bytes_ = 0;
 };
 
 }  // namespace coxswain::store

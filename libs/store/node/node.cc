@@ -186,15 +186,19 @@ bool Node::make_durable(const Batch& batch, Error* refusal) {
   if (!outcome.ok() && outcome.error().code == ErrorCode::kResourceExhausted) {
     *refusal = make_error(ErrorCode::kResourceExhausted, "no space left for the log: " + outcome.error().message);
     set_health(Health::kReadOnly, refusal->message);
+    retry_at_ms_ = options_.clock->now_ms() + kRetryMs;
     return false;
   }
   if (outcome.ok()) outcome = wal_->sync();
   if (outcome.ok()) return true;
-  *refusal = make_error(ErrorCode::kDeadlineExceeded,
-                        "the log failed and this member has stopped; check the disk, then restart it: " +
-                            outcome.error().message);
-  set_health(Health::kStopped, refusal->message);
+  *refusal = make_error(ErrorCode::kDeadlineExceeded, stop_member(outcome.error()));
   return false;
+}
+
+std::string Node::stop_member(const Error& cause) {
+  std::string reason = "the log failed and this member has stopped; check the disk, then restart it: " + cause.message;
+  set_health(Health::kStopped, reason);
+  return reason;
 }
 
 Result<State::Plan> Node::apply(std::string_view bytes, Hub::Wakes* wakes) {
@@ -249,7 +253,12 @@ void Node::recover_space() {
     store_applied();  // may turn it back
     return;
   }
-  set_health(Health::kServing, "");  // the next append finds out
+  const Result<void> room = wal_ == nullptr ? Result<void>() : wal_->make_room();
+  if (room.ok()) {
+    set_health(Health::kServing, "");
+  } else if (room.error().code != ErrorCode::kResourceExhausted) {
+    stop_member(room.error());
+  }
 }
 
 void Node::compact_by_age() {
@@ -319,6 +328,7 @@ Node::Health Node::health() const {
 
 void Node::set_health(Health health, std::string reason) {
   const std::lock_guard lock(mutex_);
+  if (health_ == Health::kStopped) return;
   health_ = health;
   reason_ = std::move(reason);
 }

@@ -69,6 +69,7 @@ class Node : public Store {
   Batch take();
   void commit(Batch batch);
   bool make_durable(const Batch& batch, Error* refusal);
+  std::string stop_member(const Error& cause);  // returns the reason
   Result<State::Plan> apply(std::string_view command, Hub::Wakes* wakes);
   void store_applied();
   void housekeeping();

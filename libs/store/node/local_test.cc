@@ -1,0 +1,127 @@
+// The local store on a real disk: kill -9, a second process, formats, watchers across restarts.
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+
+#include <catch2/catch.hpp>
+
+#include "libs/store/conformance/stores.h"
+
+namespace coxswain::store::testing {
+namespace {
+
+LocalStoreOptions options_in(const TempDir& dir) {
+  LocalStoreOptions options;
+  options.dir = dir.path() + "/store";
+  options.log_segment_bytes = 256 << 10;
+  options.checkpoint_log_bytes = 200 << 10;
+  return options;
+}
+
+TEST_CASE("everything is there after a restart, and watches resume") {
+  const TempDir dir;
+  const auto options = options_in(dir);
+  std::string before;
+  {
+    const auto store = open_local_store(options).value();
+    for (int i = 0; i < 300; ++i) {
+      REQUIRE(store->txn_wait({{}, {put("k" + std::to_string(i % 50), std::string(2000, 'v') + std::to_string(i))}}).ok());
+    }
+    REQUIRE(store->txn_wait({{}, {remove("k7", "bye")}}).ok());
+    before = show(store->range({}).value().entries);
+  }
+  const auto store = open_local_store(options).value();
+  CHECK(store->revision() == 301);
+  CHECK(show(store->range({}).value().entries) == before);
+  Revision progress = 0;
+  const auto events = drain(store->watch("k7", 0 + 1).value().get(), 3, &progress).value();
+  CHECK(events.size() == 7);
+  CHECK(events.back()->entry->value == "bye");
+  CHECK(progress == 301);
+}
+
+TEST_CASE("one data directory, one process; and only formats it knows") {
+  const TempDir dir;
+  const auto options = options_in(dir);
+  {
+    const auto store = open_local_store(options).value();
+    const auto second = open_local_store(options);
+    REQUIRE_FALSE(second.ok());
+    CHECK(second.error().code == ErrorCode::kUnavailable);
+    CHECK(second.error().message.find("another process") != std::string::npos);
+  }
+  CHECK(open_local_store(options).ok());
+  std::ofstream(options.dir + "/FORMAT") << "coxswain store 2\n";
+  CHECK(open_local_store(options).error().code == ErrorCode::kInvalidArgument);
+  std::ofstream(options.dir + "/FORMAT") << "garbage\n";
+  CHECK(open_local_store(options).error().code == ErrorCode::kCorruption);
+  std::filesystem::remove(options.dir + "/FORMAT");
+  CHECK(open_local_store(options).error().code == ErrorCode::kCorruption);
+  LocalStoreOptions nowhere;
+  nowhere.dir = dir.path() + "/missing/store";
+  CHECK_FALSE(open_local_store(nowhere).ok());
+}
+
+// The child reports each acknowledged write through a pipe, then is killed without warning.
+[[noreturn]] void child_writes(const LocalStoreOptions& options, int pipe) {
+  const auto store = open_local_store(options).value();
+  std::atomic<int> in_flight{0};
+  for (std::uint64_t i = 0;; ++i) {
+    while (in_flight > 20) ::usleep(50);
+    ++in_flight;
+    store->txn({{}, {put_spliced("k" + std::to_string(i % 97), std::string(i % 1500, 'v'), 0)}},
+               [&, key = i % 97](const Result<TxnResult>& result) {
+                 const std::int64_t line[2] = {static_cast<std::int64_t>(key), result.value().revision};
+                 if (::write(pipe, line, sizeof line) != sizeof line) ::_exit(1);
+                 --in_flight;
+               });
+  }
+}
+
+TEST_CASE("kill -9 under write load, again and again") {
+  const TempDir dir;
+  const auto options = options_in(dir);
+  std::map<std::int64_t, Revision> acknowledged;
+  Revision highest = 0;
+  for (int round = 0; round < 50; ++round) {
+    CAPTURE(round);
+    int fds[2];
+    REQUIRE(::pipe(fds) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      ::close(fds[0]);
+      child_writes(options, fds[1]);
+    }
+    ::close(fds[1]);
+    std::int64_t line[2];
+    const int enough = 20 + round * 13;
+    Revision first = 0;
+    for (int seen = 0; ::read(fds[0], line, sizeof line) == sizeof line; ++seen) {
+      if (first == 0) first = line[1];
+      acknowledged[line[0]] = line[1];
+      highest = std::max(highest, line[1]);
+      if (seen == enough) ::kill(child, SIGKILL);
+    }
+    ::close(fds[0]);
+    int status = 0;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    REQUIRE((WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL));
+    const auto store = open_local_store(options).value();
+    REQUIRE(store->revision() >= highest);
+    for (const auto& [key, revision] : acknowledged) {
+      const auto entry = store->get("k" + std::to_string(key)).value();
+      REQUIRE(entry->mod_revision >= revision);
+      const std::string text = std::to_string(entry->mod_revision);
+      REQUIRE(entry->value.substr(0, text.size()) == text);
+    }
+    highest = store->revision();
+  }
+}
+
+}  // namespace
+}  // namespace coxswain::store::testing
