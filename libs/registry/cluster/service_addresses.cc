@@ -1,0 +1,224 @@
+#include "libs/registry/cluster/service_addresses.h"
+
+#include <algorithm>
+
+#include "libs/common/base/strings.h"
+
+namespace coxswain::registry {
+namespace {
+
+bool uses_cluster_ip(const std::string& type) { return type != "ExternalName"; }
+bool uses_node_ports(const json::Value& spec) {
+  const std::string type = spec.get_string("type", "ClusterIP");
+  return type == "NodePort" || (type == "LoadBalancer" && spec.get_bool("allocateLoadBalancerNodePorts", true));
+}
+
+std::string cluster_ip_claim(const std::string& ip) { return "clusterip/" + ip; }
+std::string node_port_claim(const std::string& protocol, std::int64_t port) {
+  return "nodeport/" + protocol + "/" + std::to_string(port);
+}
+
+bool owned(const json::Value* old, const std::string& claim) {
+  if (old == nullptr) return false;
+  std::vector<std::string> claims;
+  service_claims(*old, claims);
+  return std::find(claims.begin(), claims.end(), claim) != claims.end();
+}
+
+// Where a search starts: spread, so that parallel creators rarely meet; derived from the object, not
+// from chance, so that the function stays pure.
+std::uint32_t start_of(const json::Value& service, std::uint32_t span) {
+  return span == 0 ? 0 : fnv1a_32(service.get_string_path({"metadata", "uid"})) % span;
+}
+
+void refuse(Causes& out, std::string field, const std::string& value, const std::string& why) {
+  out.push_back({"FieldValueInvalid", "Invalid value: " + value + ": " + why, std::move(field)});
+}
+
+// The lower band is left for addresses that users choose (KEP-3070): min(max(16, size/16), 256).
+std::uint32_t reserved_band(std::uint32_t size) {
+  if (size < 32) return 0;
+  return std::min<std::uint32_t>(std::max<std::uint32_t>(16, size / 16), 256);
+}
+
+std::string pick_cluster_ip(const Ipv4Range& range, const json::Value& service, const ClaimTaken& taken) {
+  const std::uint32_t usable = range.size() - 2;   // neither network nor broadcast
+  const std::uint32_t band = reserved_band(usable);
+  const std::uint32_t span = usable - band;
+  const std::uint32_t start = start_of(service, span);
+  const auto free_in = [&](std::uint32_t first, std::uint32_t count, std::uint32_t from) -> std::string {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const std::string ip = format_ipv4(range.base + 1 + first + (from + i) % count);
+      if (!taken(cluster_ip_claim(ip))) return ip;
+    }
+    return {};
+  };
+  std::string ip = free_in(band, span, start);
+  if (ip.empty() && band > 0) ip = free_in(0, band, 0);
+  return ip;
+}
+
+void drop_cluster_ip(json::Value& spec) {
+  for (const char* key : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) spec.erase(key);
+}
+
+void allocate_cluster_ip(const Context& context, const json::Value* old, json::Value& service,
+                         const ClaimTaken& taken, Causes& out) {
+  json::Value& spec = service["spec"];
+  if (!uses_cluster_ip(spec.get_string("type", "ClusterIP"))) return drop_cluster_ip(spec);
+  std::string ip = spec.get_string("clusterIP");
+  if (ip.empty()) {
+    const json::Value* list = spec.find("clusterIPs");
+    if (list != nullptr && list->is_array() && !list->as_array().empty() && list->as_array().front().is_string()) {
+      ip = list->as_array().front().as_string();
+    }
+  }
+  const std::string old_ip = old == nullptr ? "" : old->get_string_path({"spec", "clusterIP"});
+  if (ip.empty() && !old_ip.empty()) ip = old_ip;
+  const std::optional<Ipv4Range> range = parse_ipv4_range(context.settings->service_cluster_ip_range);
+  if (ip.empty()) {
+    ip = range ? pick_cluster_ip(*range, service, taken) : std::string();
+    if (ip.empty()) {
+      return refuse(out, "spec.clusterIPs", "[]", "failed to allocate IP: range is full");
+    }
+  } else if (ip != "None" && ip != old_ip) {
+    const std::optional<std::uint32_t> parsed = parse_ipv4(ip);
+    const std::string shown = "[\"" + ip + "\"]";
+    if (!parsed) {
+      out.push_back({"FieldValueInvalid", "Invalid value: \"" + ip + "\": must be a valid IP address, (e.g. 10.9.8.7)",
+                     "spec.clusterIPs[0]"});
+      return;
+    }
+    if (!range || !range->contains(*parsed) || *parsed == range->base || *parsed == range->base + range->size() - 1) {
+      return refuse(out, "spec.clusterIPs", shown, "failed to allocate IP " + ip + ": the provided IP (" + ip +
+                    ") is not in the valid range. The range of valid IPs is " + context.settings->service_cluster_ip_range);
+    }
+    if (taken(cluster_ip_claim(ip)) && !owned(old, cluster_ip_claim(ip))) {
+      return refuse(out, "spec.clusterIPs", shown, "failed to allocate IP " + ip + ": provided IP is already allocated");
+    }
+  }
+  spec.set("clusterIP", ip);
+  spec.set("clusterIPs", json::Value::array({ip}));
+  if (spec.find("ipFamilies") == nullptr) spec.set("ipFamilies", json::Value::array({"IPv4"}));
+  if (spec.get_string("ipFamilyPolicy").empty()) spec.set("ipFamilyPolicy", "SingleStack");
+}
+
+// The old node port of the same port (by name, else by protocol and number).
+std::int64_t old_node_port(const json::Value* old, const json::Value& port) {
+  const json::Value* ports = old == nullptr ? nullptr : old->find_path({"spec", "ports"});
+  if (ports == nullptr || !ports->is_array()) return 0;
+  for (const json::Value& candidate : ports->as_array()) {
+    if (candidate.get_int("port") == port.get_int("port") &&
+        candidate.get_string("protocol", "TCP") == port.get_string("protocol", "TCP")) {
+      return candidate.get_int("nodePort");
+    }
+  }
+  return 0;
+}
+
+void allocate_node_ports(const Context& context, const json::Value* old, json::Value& service,
+                         const ClaimTaken& taken, Causes& out) {
+  json::Value& spec = service["spec"];
+  json::Value* ports = spec.find("ports");
+  if (ports == nullptr || !ports->is_array()) return;
+  const bool wanted = uses_node_ports(spec);
+  const bool old_wanted = old != nullptr && old->find("spec") != nullptr && uses_node_ports(*old->find("spec"));
+  const std::int64_t first = context.settings->node_port_first;
+  const std::int64_t count = context.settings->node_port_last - first + 1;
+  std::vector<std::string> mine;   // claimed by earlier ports of this object
+  std::size_t index = 0;
+  for (json::Value& port : ports->as_array()) {
+    const std::string field = "spec.ports[" + std::to_string(index++) + "].nodePort";
+    const std::string protocol = port.get_string("protocol", "TCP");
+    std::int64_t number = port.get_int("nodePort");
+    if (!wanted) {
+      // Left over from the type before: released. Asked for anew: the validation refuses it.
+      if (old_wanted && number == old_node_port(old, port)) port.erase("nodePort");
+      continue;
+    }
+    if (number == 0) number = old_node_port(old, port);
+    const auto busy = [&](std::int64_t candidate) {
+      const std::string claim = node_port_claim(protocol, candidate);
+      return std::find(mine.begin(), mine.end(), claim) != mine.end() || (taken(claim) && !owned(old, claim));
+    };
+    if (number != 0) {
+      if (number < first || number >= first + count) {
+        refuse(out, field, std::to_string(number), "provided port is not in the valid range. The range of valid ports is " +
+               std::to_string(first) + "-" + std::to_string(first + count - 1));
+        continue;
+      }
+      if (busy(number)) {
+        refuse(out, field, std::to_string(number), "provided port is already allocated");
+        continue;
+      }
+    } else {
+      const std::uint32_t start = start_of(service, static_cast<std::uint32_t>(count));
+      for (std::int64_t i = 0; i < count && number == 0; ++i) {
+        const std::int64_t candidate = first + (start + i) % count;
+        if (!busy(candidate)) number = candidate;
+      }
+      if (number == 0) {
+        refuse(out, field, "0", "failed to allocate a nodePort: range is full");
+        continue;
+      }
+    }
+    mine.push_back(node_port_claim(protocol, number));
+    port.set("nodePort", number);
+  }
+}
+
+}  // namespace
+
+std::optional<std::uint32_t> parse_ipv4(std::string_view text) {
+  const std::vector<std::string> parts = split(text, '.');
+  if (parts.size() != 4) return std::nullopt;
+  std::uint32_t ip = 0;
+  for (const std::string& part : parts) {
+    const std::optional<std::uint64_t> byte = parse_uint64(part);
+    if (!byte || *byte > 255 || part.size() > 3 || (part.size() > 1 && part[0] == '0')) return std::nullopt;
+    ip = ip << 8 | static_cast<std::uint32_t>(*byte);
+  }
+  return ip;
+}
+
+std::string format_ipv4(std::uint32_t ip) {
+  return std::to_string(ip >> 24) + "." + std::to_string(ip >> 16 & 255) + "." + std::to_string(ip >> 8 & 255) + "." +
+         std::to_string(ip & 255);
+}
+
+std::optional<Ipv4Range> parse_ipv4_range(std::string_view cidr) {
+  const std::size_t slash = cidr.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const std::optional<std::uint32_t> base = parse_ipv4(cidr.substr(0, slash));
+  const std::optional<std::uint64_t> length = parse_uint64(cidr.substr(slash + 1));
+  if (!base || !length || *length < 8 || *length > 30) return std::nullopt;
+  Ipv4Range range;
+  range.prefix_length = static_cast<int>(*length);
+  range.base = *base & ~(range.size() - 1);
+  return range;
+}
+
+void service_claims(const json::Value& service, std::vector<std::string>& out) {
+  const json::Value* spec = service.find("spec");
+  if (spec == nullptr) return;
+  const std::string ip = spec->get_string("clusterIP");
+  if (!ip.empty() && ip != "None" && uses_cluster_ip(spec->get_string("type", "ClusterIP"))) {
+    out.push_back(cluster_ip_claim(ip));
+  }
+  const json::Value* ports = spec->find("ports");
+  if (ports == nullptr || !ports->is_array() || !uses_node_ports(*spec)) return;
+  for (const json::Value& port : ports->as_array()) {
+    const std::int64_t number = port.get_int("nodePort");
+    if (number == 0) continue;
+    const std::string claim = node_port_claim(port.get_string("protocol", "TCP"), number);
+    if (std::find(out.begin(), out.end(), claim) == out.end()) out.push_back(claim);
+  }
+}
+
+void allocate_service_addresses(const Context& context, const json::Value* old, json::Value& service,
+                                const ClaimTaken& taken, Causes& out) {
+  allocate_cluster_ip(context, old, service, taken, out);
+  allocate_node_ports(context, old, service, taken, out);
+}
+
+}  // namespace coxswain::registry

@@ -1,0 +1,227 @@
+#include "libs/registry/registry.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "libs/registry/core.h"
+#include "libs/registry/local_exchange.h"
+#include "libs/registry/nonresource.h"
+
+namespace coxswain::registry {
+namespace {
+
+constexpr std::size_t kInlineBodyBytes = 256 * 1024;   // bigger bodies are handled by the workers
+
+bool contains(std::span<const std::string_view> list, std::string_view item) {
+  return std::find(list.begin(), list.end(), item) != list.end();
+}
+
+// Fills call->user; false: nobody we know.
+bool authenticate(Call& call) {
+  const http::Request& request = call.request();
+  if (!call.core.options.authenticate) {
+    call.user = {"kubernetes-admin", {"system:masters", "system:authenticated"}};
+    return true;
+  }
+  if (request.peer.common_name.empty()) return false;
+  call.user.name = request.peer.common_name;
+  call.user.groups = request.peer.organizations;
+  call.user.groups.emplace_back("system:authenticated");
+  return true;
+}
+
+// Browsers and curl get readable answers, as kubectl's users expect.
+bool wants_pretty(const http::Request& request) {
+  if (request.has_query("pretty")) return query_bool(request, "pretty");
+  const std::string_view agent = http::find_header(request.headers, "User-Agent");
+  return agent.rfind("curl", 0) == 0 || agent.rfind("Wget", 0) == 0 || agent.rfind("Mozilla/5.0", 0) == 0;
+}
+
+api::ApiResult<void> find_target(Call& call) {
+  RequestInfo& info = call.info;
+  call.resource = api::schema::find_resource(info.group, info.version, info.resource);
+  if (call.resource == nullptr || !call.resource->served) {
+    // POST .../bindings is how old schedulers bind.
+    if (info.group.empty() && info.resource == "bindings" && info.verb == "create" && !info.ns.empty()) {
+      info.resource = "pods";
+      info.subresource = "binding";
+      call.resource = api::schema::find_resource("", "v1", "pods");
+    } else {
+      return api::page_not_found();
+    }
+  }
+  call.strategy = &find_strategy(call.resource->group, call.resource->kind);
+  if (!info.subresource.empty() && !contains(call.resource->subresources, info.subresource)) {
+    return api::page_not_found();
+  }
+  if (!call.resource->namespaced && !info.ns.empty()) return api::page_not_found();
+  const bool one_object = !info.name.empty() || info.verb == "create" || info.verb == "deletecollection";
+  if (call.resource->namespaced && info.ns.empty() && one_object) {
+    // Namespaced objects have no home outside a namespace.
+    return info.verb == "create" || info.verb == "deletecollection"
+               ? api::method_not_allowed(call.group_resource(), info.verb)
+               : api::page_not_found();
+  }
+  return {};
+}
+
+using Handler = void (*)(const CallPtr&);
+struct Route {
+  std::string_view subresource;
+  std::string_view verb;
+  Handler handler;
+};
+constexpr Route kRoutes[] = {
+    {"", "get", handle_get},           {"", "list", handle_list},         {"", "watch", handle_watch},
+    {"", "create", handle_create},     {"", "update", handle_update},     {"", "patch", handle_patch},
+    {"", "delete", handle_delete},     {"", "deletecollection", handle_delete_collection},
+    {"status", "get", handle_get},     {"status", "update", handle_update}, {"status", "patch", handle_patch},
+    {"scale", "get", handle_scale},    {"scale", "update", handle_scale}, {"scale", "patch", handle_scale},
+    {"binding", "create", handle_binding}, {"eviction", "create", handle_eviction},
+    {"finalize", "update", handle_finalize}, {"log", "get", handle_log},
+};
+
+Handler find_handler(const Call& call) {
+  const RequestInfo& info = call.info;
+  if (call.resource->kind == "SelfSubjectReview") {
+    return info.verb == "create" ? handle_self_subject_review : nullptr;
+  }
+  if (info.subresource.empty()) {
+    if (info.verb == "create" && !info.name.empty()) return nullptr;
+    if ((info.verb == "update" || info.verb == "patch") && info.name.empty()) return nullptr;
+    if (!contains(call.resource->verbs, info.verb)) return nullptr;
+  }
+  for (const Route& route : kRoutes) {
+    if (route.subresource == info.subresource && route.verb == info.verb) return route.handler;
+  }
+  return nullptr;
+}
+
+void handle_resource(const CallPtr& call) {
+  if (api::ApiResult<void> found = find_target(*call); !found.ok()) return respond_status(call, found.error());
+  const Handler handler = find_handler(*call);
+  if (handler == nullptr) {
+    return respond_status(call, api::method_not_allowed(call->group_resource(), call->info.verb));
+  }
+  const http::Request& request = call->request();
+  if (call->info.subresource != "log") {
+    const std::string_view accept = http::find_header(request.headers, "Accept");
+    const bool pretty = call->output.pretty;
+    const std::optional<Output> output = negotiate(accept);
+    if (!output) return respond_status(call, api::not_acceptable(std::string(kSupportedMediaTypes)));
+    call->output = *output;
+    call->output.pretty = pretty;
+  }
+  if (const std::string_view dry_run = request.query_value("dryRun"); !dry_run.empty()) {
+    if (dry_run != "All") {
+      std::vector<api::StatusCause> causes;
+      causes.push_back({"FieldValueNotSupported",
+                        "Unsupported value: \"" + std::string(dry_run) + "\": supported values: \"All\"", "dryRun"});
+      return respond_status(call, api::invalid({"meta.k8s.io", "CreateOptions"}, "", std::move(causes)));
+    }
+    call->dry_run = true;
+  }
+  if (request.body.size() <= kInlineBodyBytes) return handler(call);
+  if (!call->core.workers.submit([call, handler] { handler(call); })) {
+    respond_status(call, api::too_many_requests("too many large requests at once; try again", 1));
+  }
+}
+
+}  // namespace
+
+Core::Core(store::Store& store_in, Options options_in)
+    : store(store_in),
+      options(std::move(options_in)),
+      clock(options.clock == nullptr ? system_clock() : *options.clock),
+      random(options.random == nullptr ? system_random() : *options.random),
+      workers(options.workers, 256) {}
+
+// When revisions were reached, sampled while the server runs: tells how old a write is without
+// looking into it.
+struct Registry::Expiry {
+  std::mutex mutex;
+  std::vector<std::pair<std::int64_t, store::Revision>> samples;  // guarded by mutex; (now_ms, revision)
+};
+
+Registry::Registry(store::Store& store, Options options)
+    : core_(std::make_unique<Core>(store, std::move(options))), expiry_(std::make_unique<Expiry>()) {}
+
+Registry::~Registry() {
+  begin_shutdown();
+  core_->log_threads.stop();
+}
+
+void Registry::begin_shutdown() { core_->stopping = true; }
+
+void Registry::handle(std::shared_ptr<http::Exchange> exchange) {
+  auto call = std::make_shared<Call>(*core_, std::move(exchange));
+  call->started_ms = core_->clock.now_ms();
+  call->now_unix_ms = core_->clock.unix_ms();
+  const http::Request& request = call->request();
+  call->output.pretty = wants_pretty(request);
+  if (!authenticate(*call) && !is_public_path(request.path)) {
+    return respond_status(call, api::unauthorized("Unauthorized"));
+  }
+  call->info = parse_request_info(request);
+  if (call->info.is_resource) return handle_resource(call);
+  if (!handle_nonresource(call)) respond_status(call, api::page_not_found());
+}
+
+Registry::Answer Registry::call(const std::string& method, const std::string& target, const std::string& body,
+                                const std::string& content_type) {
+  http::Request request = make_request(method, target, body, content_type);
+  request.peer.common_name = "system:apiserver";
+  request.peer.organizations = {"system:masters"};
+  auto exchange = std::make_shared<LocalExchange>(std::move(request));
+  handle(exchange);
+  if (!exchange->wait_done()) return {504, "no answer in time"};
+  return {exchange->status(), exchange->body()};
+}
+
+int Registry::expire_events() {
+  const std::int64_t now = core_->clock.now_ms();
+  store::Revision old_enough = 0;   // written at or before this: expired
+  bool know = false;
+  store::Revision first_seen = 0;
+  {
+    const std::lock_guard lock(expiry_->mutex);
+    auto& samples = expiry_->samples;
+    samples.emplace_back(now, core_->store.revision());
+    first_seen = samples.front().second;
+    while (samples.size() > 1 && samples[1].first <= now - core_->options.event_ttl_ms) samples.erase(samples.begin());
+    know = samples.front().first <= now - core_->options.event_ttl_ms;
+    if (know) old_enough = samples.front().second;
+  }
+  store::RangeRequest range;
+  range.prefix = "/registry/core/events/";
+  Result<store::RangeResult> events = core_->store.range(range);
+  if (!events.ok()) return 0;
+  int removed = 0;
+  for (const store::EntryPtr& entry : events->entries) {
+    bool expired = know && entry->mod_revision <= old_enough;
+    if (!expired && !know && entry->mod_revision <= first_seen) {
+      // Written before this process started: the object's own clock decides.
+      std::int64_t newest = 0;
+      const Result<json::Value> event = json::parse(entry->value);
+      for (const char* key : {"lastTimestamp", "eventTime"}) {
+        std::int64_t at = 0;
+        if (event.ok() && parse_rfc3339(event->get_string(key), &at)) newest = std::max(newest, at);
+      }
+      std::int64_t created = 0;
+      if (event.ok() && parse_rfc3339(event->get_string_path({"metadata", "creationTimestamp"}), &created)) {
+        newest = std::max(newest, created);
+      }
+      expired = newest < core_->clock.unix_ms() - core_->options.event_ttl_ms;
+    }
+    if (!expired) continue;
+    store::Txn txn;
+    txn.compares.push_back({entry->key, entry->mod_revision});
+    txn.ops.push_back({store::Op::Type::kDelete, entry->key, {}});
+    const Result<store::TxnResult> result = core_->store.txn_wait(std::move(txn));
+    if (!result.ok()) break;
+    removed += result->succeeded ? 1 : 0;
+  }
+  return removed;
+}
+
+}  // namespace coxswain::registry

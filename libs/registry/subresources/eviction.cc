@@ -1,0 +1,64 @@
+// pods/eviction: a delete with grace. Disruption budgets do not exist yet, so nothing refuses it.
+#include "libs/registry/shape.h"
+#include "libs/registry/verbs/delete_rules.h"
+
+namespace coxswain::registry {
+namespace {
+
+api::ApiResult<DeleteOptions> options_of(const CallPtr& call) {
+  const http::Request& request = call->request();
+  const std::optional<BodyType> type = body_type(http::find_header(request.headers, "Content-Type"));
+  if (!type) return api::unsupported_media_type(std::string(kSupportedBodyTypes));
+  COX_ASSIGN_OR_RETURN(const json::Value eviction, decode_any(request.body, *type));
+  const std::string name = eviction.get_string_path({"metadata", "name"});
+  if (!name.empty() && name != call->info.name) {
+    return api::bad_request("name in URL does not match name in Eviction object");
+  }
+  DeleteOptions options;
+  options.dry_run = call->dry_run;
+  if (const json::Value* given = eviction.find("deleteOptions")) {
+    if (const json::Value* grace = given->find("gracePeriodSeconds");
+        grace != nullptr && grace->type() == json::Type::kInt) {
+      options.grace_period_seconds = grace->as_int();
+    }
+    options.precondition_uid = given->get_string_path({"preconditions", "uid"});
+    options.precondition_revision = given->get_string_path({"preconditions", "resourceVersion"});
+    options.propagation = given->get_string("propagationPolicy");
+    if (const json::Value* dry_run = given->find("dryRun"); dry_run != nullptr && dry_run->is_array()) {
+      options.dry_run = options.dry_run || !dry_run->as_array().empty();
+    }
+  }
+  return options;
+}
+
+void answer(const CallPtr& call, const api::ApiResult<void>& result) {
+  if (!result.ok()) return respond_status(call, result.error());
+  respond_json(call, 201, json::Value::object({{"kind", "Status"}, {"apiVersion", "v1"},
+                                               {"metadata", json::Value::object()},
+                                               {"status", "Success"}, {"code", 201}}));
+}
+
+}  // namespace
+
+void handle_eviction(const CallPtr& call) {
+  api::ApiResult<DeleteOptions> options = options_of(call);
+  if (!options.ok()) return respond_status(call, options.error());
+  run_write(call, [call, options = *options] {
+    Attempt attempt;
+    const Result<store::EntryPtr> current = call->core.store.get(call->key());
+    if (!current.ok()) {
+      respond_status(call, api::not_found(call->group_resource(), call->info.name));
+      return answered();
+    }
+    auto plan = std::make_shared<DeletePlan>(plan_delete(*call, *current, options));
+    if (plan->finished) {
+      answer(call, plan->outcome.result);
+      return answered();
+    }
+    attempt.txn = std::move(plan->txn);
+    attempt.done = [call, plan](const store::TxnResult&) { answer(call, plan->outcome.result); };
+    return attempt;
+  });
+}
+
+}  // namespace coxswain::registry
