@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <vector>
 
 using namespace coxswain::api::schema;
 
@@ -132,6 +133,28 @@ TEST_CASE("what has behaviour behind it is served") {
   const Resource* events = find_resource("events.k8s.io", "v1", "events");
   REQUIRE(events != nullptr);
   CHECK(events->storage_group.empty());  // one store prefix with core events
+}
+
+// kubectl explain shows these.
+TEST_CASE("every field that a served kind reaches has a description") {
+  std::set<const Type*> reached;
+  std::vector<const Type*> todo;
+  for (const Resource& resource : catalogue().resources) {
+    if (resource.served) todo.push_back(resource.type);
+  }
+  while (!todo.empty()) {
+    const Type* type = todo.back();
+    todo.pop_back();
+    if (type == nullptr || !reached.insert(type).second) continue;
+    INFO(type->name);
+    CHECK_FALSE(type->description.empty());
+    for (const Field& field : type->fields) {
+      INFO(where(*type, field));
+      CHECK_FALSE(field.description.empty());
+      todo.push_back(field.type);
+    }
+  }
+  CHECK(reached.size() > 150);
 }
 
 TEST_CASE("facts that merges, defaults and decoding stand on") {
