@@ -8,6 +8,12 @@
 
 #include "libs/store/engine/engine.h"
 
+#if defined(__SANITIZE_THREAD__)
+// Debian's RocksDB is not instrumented: TSan cannot see its atomics and takes them for races.
+extern "C" const char* __tsan_default_suppressions();
+extern "C" const char* __tsan_default_suppressions() { return "race:librocksdb\n"; }
+#endif
+
 namespace coxswain::store {
 namespace {
 
