@@ -1,0 +1,71 @@
+// Nodes.
+#include "libs/registry/strategy.h"
+
+namespace coxswain::registry {
+namespace {
+
+std::string address(const json::Value& object, const char* type) {
+  const json::Value* addresses = object.find_path({"status", "addresses"});
+  if (addresses != nullptr && addresses->is_array()) {
+    for (const json::Value& item : addresses->as_array()) {
+      if (item.get_string("type") == type) return item.get_string("address");
+    }
+  }
+  return "<none>";
+}
+
+std::string status_text(const json::Value& object) {
+  std::string text = "Unknown";
+  const json::Value* conditions = object.find_path({"status", "conditions"});
+  if (conditions != nullptr && conditions->is_array()) {
+    for (const json::Value& condition : conditions->as_array()) {
+      if (condition.get_string("type") != "Ready") continue;
+      text = condition.get_string("status") == "True" ? "Ready" : "NotReady";
+    }
+  }
+  const json::Value* spec = object.find("spec");
+  if (spec != nullptr && spec->get_bool("unschedulable")) text += ",SchedulingDisabled";
+  return text;
+}
+
+std::string roles(const json::Value& object) {
+  constexpr std::string_view kPrefix = "node-role.kubernetes.io/";
+  std::string text;
+  const json::Value* labels = object.find_path({"metadata", "labels"});
+  if (labels != nullptr && labels->is_object()) {
+    for (const json::Member& label : labels->as_object()) {
+      if (label.first.rfind(kPrefix, 0) != 0 || label.first.size() == kPrefix.size()) continue;
+      text += (text.empty() ? "" : ",") + label.first.substr(kPrefix.size());
+    }
+  }
+  return text.empty() ? "<none>" : text;
+}
+
+json::Value table_cell(const json::Value& object, std::string_view column, std::int64_t) {
+  const auto info = [&](const char* key) -> json::Value {
+    const std::string value = object.get_string_path({"status", "nodeInfo", key});
+    return value.empty() ? "<unknown>" : value;
+  };
+  if (column == "Status") return status_text(object);
+  if (column == "Roles") return roles(object);
+  if (column == "Internal-IP") return address(object, "InternalIP");
+  if (column == "External-IP") return address(object, "ExternalIP");
+  if (column == "OS-Image") return info("osImage");
+  if (column == "Kernel-Version") return info("kernelVersion");
+  if (column == "Container-Runtime") return info("containerRuntimeVersion");
+  return nullptr;
+}
+
+void selectable_fields(const json::Value& object, FieldValues& out) {
+  const json::Value* spec = object.find("spec");
+  out.emplace_back("spec.unschedulable", spec != nullptr && spec->get_bool("unschedulable") ? "true" : "false");
+}
+
+}  // namespace
+
+const Strategy& node_strategy() {
+  static const Strategy strategy = {.selectable_fields = selectable_fields, .table_cell = table_cell};
+  return strategy;
+}
+
+}  // namespace coxswain::registry

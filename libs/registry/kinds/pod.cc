@@ -1,0 +1,226 @@
+// Pods.
+#include <algorithm>
+
+#include "libs/common/base/clock.h"
+#include "libs/registry/kinds/pod_template.h"
+#include "libs/registry/strategy.h"
+#include "libs/registry/table.h"
+
+namespace coxswain::registry {
+namespace {
+
+void default_object(json::Value& object) {
+  if (json::Value* spec = object.find("spec")) {
+    default_pod_spec(*spec);
+    if (spec->is_object() && spec->find("enableServiceLinks") == nullptr) spec->set("enableServiceLinks", true);
+  }
+}
+
+// Guaranteed: every container has equal cpu and memory limits and requests; BestEffort: none has any.
+std::string qos_class(const json::Value& spec) {
+  bool any = false;
+  bool guaranteed = true;
+  for (const char* list : {"initContainers", "containers"}) {
+    const json::Value* containers = spec.find(list);
+    if (containers == nullptr || !containers->is_array()) continue;
+    for (const json::Value& container : containers->as_array()) {
+      for (const char* resource : {"cpu", "memory"}) {
+        const json::Value* limit = container.find_path({"resources", "limits", resource});
+        const json::Value* request = container.find_path({"resources", "requests", resource});
+        any = any || limit != nullptr || request != nullptr;
+        guaranteed = guaranteed && limit != nullptr && (request == nullptr || *request == *limit);
+      }
+    }
+  }
+  if (!any) return "BestEffort";
+  return guaranteed ? "Guaranteed" : "Burstable";
+}
+
+void add_toleration(json::Value& spec, const char* key) {
+  json::Value& tolerations = spec["tolerations"];
+  if (!tolerations.is_array()) tolerations = json::Value::array();
+  for (const json::Value& toleration : tolerations.as_array()) {
+    const std::string own = toleration.get_string("key");
+    const std::string effect = toleration.get_string("effect");
+    if ((own == key || own.empty()) && (effect == "NoExecute" || effect.empty())) return;
+  }
+  tolerations.push_back(json::Value::object({{"key", key}, {"operator", "Exists"}, {"effect", "NoExecute"},
+                                             {"tolerationSeconds", 300}}));
+}
+
+void prepare_create(const Context&, json::Value& object) {
+  json::Value& spec = object["spec"];
+  if (!spec.is_object()) spec = json::Value::object();
+  object.set("status", json::Value::object({{"phase", "Pending"}, {"qosClass", qos_class(spec)}}));
+  if (spec.get_string("serviceAccountName").empty()) {
+    spec.set("serviceAccountName", "default");
+    spec.set("serviceAccount", "default");
+  }
+  add_toleration(spec, "node.kubernetes.io/not-ready");
+  add_toleration(spec, "node.kubernetes.io/unreachable");
+  if (spec.find("priority") == nullptr) spec.set("priority", 0);
+  if (spec.get_string("preemptionPolicy").empty()) spec.set("preemptionPolicy", "PreemptLowerPriority");
+}
+
+void validate_create(const Context&, const json::Value& object, Causes& out) {
+  if (const json::Value* spec = object.find("spec")) validate_pod_spec(*spec, "spec", out);
+}
+
+// What may change in a pod's spec: images, deadline, tolerations (added), grace (negative only).
+json::Value frozen(const json::Value& object) {
+  json::Value spec = object.find("spec") == nullptr ? json::Value::object() : *object.find("spec");
+  for (const char* key : {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"}) spec.erase(key);
+  for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
+    json::Value* containers = spec.find(list);
+    if (containers == nullptr || !containers->is_array()) continue;
+    for (json::Value& container : containers->as_array()) container.erase("image");
+  }
+  return spec;
+}
+
+void validate_update(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
+  validate_create(context, object, out);
+  if (frozen(old) == frozen(object)) return;
+  out.push_back({"FieldValueForbidden",
+                 "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
+                 "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
+                 "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
+                 "previously negative)",
+                 "spec"});
+}
+
+std::int64_t grace_period_seconds(const json::Value& object, std::optional<std::int64_t> requested) {
+  const std::string phase = object.get_string_path({"status", "phase"});
+  if (object.get_string_path({"spec", "nodeName"}).empty() || phase == "Failed" || phase == "Succeeded") return 0;
+  if (requested) return *requested;
+  const json::Value* spec = object.find("spec");
+  return spec->get_int("terminationGracePeriodSeconds", 30);
+}
+
+struct Counts {
+  std::int64_t ready = 0;
+  std::int64_t total = 0;
+  std::int64_t restarts = 0;
+  std::string reason;
+  std::int64_t last_restart_unix_ms = 0;
+};
+
+std::string init_reason(const json::Value& object) {
+  const json::Value* statuses = object.find_path({"status", "initContainerStatuses"});
+  const json::Value* specs = object.find_path({"spec", "initContainers"});
+  if (statuses == nullptr || !statuses->is_array() || specs == nullptr || !specs->is_array()) return {};
+  std::size_t done = 0;
+  for (const json::Value& status : statuses->as_array()) {
+    const json::Value* terminated = status.find_path({"state", "terminated"});
+    if (terminated != nullptr && terminated->get_int("exitCode") == 0) {
+      ++done;
+      continue;
+    }
+    if (status.get_bool("started") && status.find_path({"state", "running"}) != nullptr) {  // a sidecar
+      ++done;
+      continue;
+    }
+    if (terminated != nullptr) {
+      const std::string reason = terminated->get_string("reason");
+      return "Init:" + (reason.empty() ? "ExitCode:" + std::to_string(terminated->get_int("exitCode")) : reason);
+    }
+    const std::string waiting = status.get_string_path({"state", "waiting", "reason"});
+    if (!waiting.empty() && waiting != "PodInitializing") return "Init:" + waiting;
+    return "Init:" + std::to_string(done) + "/" + std::to_string(specs->as_array().size());
+  }
+  return {};
+}
+
+Counts count(const json::Value& object) {
+  Counts counts;
+  const json::Value* containers = object.find_path({"spec", "containers"});
+  if (containers != nullptr && containers->is_array()) counts.total = static_cast<std::int64_t>(containers->as_array().size());
+  counts.reason = object.get_string_path({"status", "reason"});
+  if (counts.reason.empty()) counts.reason = object.get_string_path({"status", "phase"});
+  const json::Value* gates = object.find_path({"spec", "schedulingGates"});
+  if (gates != nullptr && gates->is_array() && !gates->as_array().empty()) counts.reason = "SchedulingGated";
+  const std::string init = init_reason(object);
+  bool running = false;
+  const json::Value* statuses = object.find_path({"status", "containerStatuses"});
+  if (statuses != nullptr && statuses->is_array()) {
+    for (auto at = statuses->as_array().rbegin(); at != statuses->as_array().rend(); ++at) {
+      counts.restarts += at->get_int("restartCount");
+      std::int64_t finished = 0;
+      if (parse_rfc3339(at->get_string_path({"lastState", "terminated", "finishedAt"}), &finished)) {
+        counts.last_restart_unix_ms = std::max(counts.last_restart_unix_ms, finished);
+      }
+      if (at->get_bool("ready")) {
+        ++counts.ready;
+        running = true;
+      }
+      if (!init.empty()) continue;
+      const std::string waiting = at->get_string_path({"state", "waiting", "reason"});
+      const json::Value* terminated = at->find_path({"state", "terminated"});
+      if (!waiting.empty()) {
+        counts.reason = waiting;
+      } else if (terminated != nullptr) {
+        counts.reason = terminated->get_string("reason");
+        if (counts.reason.empty()) counts.reason = "ExitCode:" + std::to_string(terminated->get_int("exitCode"));
+      }
+    }
+  }
+  if (!init.empty()) counts.reason = init;
+  if (counts.reason == "Completed" && running) counts.reason = "Running";
+  if (object.find_path({"metadata", "deletionTimestamp"}) != nullptr) {
+    counts.reason = object.get_string_path({"status", "reason"}) == "NodeLost" ? "Unknown" : "Terminating";
+  }
+  return counts;
+}
+
+json::Value or_none(std::string text) { return text.empty() ? "<none>" : text; }
+
+json::Value table_cell(const json::Value& object, std::string_view column, std::int64_t now_unix_ms) {
+  if (column == "Ready") {
+    const Counts counts = count(object);
+    return std::to_string(counts.ready) + "/" + std::to_string(counts.total);
+  }
+  if (column == "Status") return count(object).reason;
+  if (column == "Restarts") {
+    const Counts counts = count(object);
+    std::string text = std::to_string(counts.restarts);
+    if (counts.restarts > 0 && counts.last_restart_unix_ms > 0) {
+      text += " (" + human_duration(now_unix_ms - counts.last_restart_unix_ms) + " ago)";
+    }
+    return text;
+  }
+  if (column == "IP") return or_none(object.get_string_path({"status", "podIP"}));
+  if (column == "Node") return or_none(object.get_string_path({"spec", "nodeName"}));
+  if (column == "Nominated Node") return or_none(object.get_string_path({"status", "nominatedNodeName"}));
+  return nullptr;
+}
+
+void selectable_fields(const json::Value& object, FieldValues& out) {
+  const auto text = [&](const char* section, const char* key) {
+    out.emplace_back(std::string(section) + "." + key, object.get_string_path({section, key}));
+  };
+  text("spec", "nodeName");
+  text("spec", "restartPolicy");
+  text("spec", "schedulerName");
+  text("spec", "serviceAccountName");
+  text("status", "phase");
+  text("status", "podIP");
+  text("status", "nominatedNodeName");
+  const json::Value* spec = object.find("spec");
+  out.emplace_back("spec.hostNetwork", spec != nullptr && spec->get_bool("hostNetwork") ? "true" : "false");
+}
+
+}  // namespace
+
+const Strategy& pod_strategy() {
+  static const Strategy strategy = {.has_generation = true,
+                                    .default_object = default_object,
+                                    .prepare_create = prepare_create,
+                                    .validate_create = validate_create,
+                                    .validate_update = validate_update,
+                                    .grace_period_seconds = grace_period_seconds,
+                                    .selectable_fields = selectable_fields,
+                                    .table_cell = table_cell};
+  return strategy;
+}
+
+}  // namespace coxswain::registry

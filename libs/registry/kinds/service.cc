@@ -1,0 +1,151 @@
+// Services: addresses are allocated with the object (cluster/service_addresses.h).
+#include "libs/registry/cluster/service_addresses.h"
+#include "libs/registry/strategy.h"
+
+namespace coxswain::registry {
+namespace {
+
+void default_object(json::Value& object) {
+  json::Value& spec = object["spec"];
+  if (!spec.is_object()) return;
+  const auto set = [](json::Value& target, const char* key, const char* value) {
+    if (target.get_string(key).empty()) target.set(key, value);
+  };
+  set(spec, "type", "ClusterIP");
+  set(spec, "sessionAffinity", "None");
+  const std::string type = spec.get_string("type");
+  if (spec.get_string("sessionAffinity") == "ClientIP" && spec.find("sessionAffinityConfig") == nullptr) {
+    spec["sessionAffinityConfig"]["clientIP"].set("timeoutSeconds", 10800);
+  }
+  if (type != "ExternalName") set(spec, "internalTrafficPolicy", "Cluster");
+  if (type == "NodePort" || type == "LoadBalancer") set(spec, "externalTrafficPolicy", "Cluster");
+  if (type == "LoadBalancer" && spec.find("allocateLoadBalancerNodePorts") == nullptr) {
+    spec.set("allocateLoadBalancerNodePorts", true);
+  }
+  json::Value* ports = spec.find("ports");
+  if (ports == nullptr || !ports->is_array()) return;
+  for (json::Value& port : ports->as_array()) {
+    if (!port.is_object()) continue;
+    set(port, "protocol", "TCP");
+    const json::Value* target = port.find("targetPort");
+    const bool unset = target == nullptr || *target == json::Value(0) || *target == json::Value("");
+    if (unset) port.set("targetPort", port.get_int("port"));
+  }
+}
+
+void prepare_create(const Context&, json::Value& object) {
+  object.set("status", json::Value::object({{"loadBalancer", json::Value::object()}}));
+}
+
+void validate(const Context&, const json::Value& object, Causes& out) {
+  const json::Value* spec = object.find("spec");
+  if (spec == nullptr || !spec->is_object()) {
+    out.push_back({"FieldValueRequired", "Required value", "spec"});
+    return;
+  }
+  const std::string type = spec->get_string("type");
+  if (type != "ClusterIP" && type != "NodePort" && type != "LoadBalancer" && type != "ExternalName") {
+    out.push_back({"FieldValueNotSupported",
+                   "Unsupported value: \"" + type + "\": supported values: \"ClusterIP\", \"ExternalName\", "
+                   "\"LoadBalancer\", \"NodePort\"", "spec.type"});
+  }
+  const json::Value* ports = spec->find("ports");
+  const bool headless = spec->get_string("clusterIP") == "None";
+  const std::size_t count = ports != nullptr && ports->is_array() ? ports->as_array().size() : 0;
+  if (count == 0 && !headless && type != "ExternalName") out.push_back({"FieldValueRequired", "Required value", "spec.ports"});
+  if (type == "ExternalName" && spec->get_string("externalName").empty()) {
+    out.push_back({"FieldValueRequired", "Required value", "spec.externalName"});
+  }
+  for (std::size_t i = 0; i < count; ++i) {
+    const json::Value& port = ports->as_array()[i];
+    const std::string at = "spec.ports[" + std::to_string(i) + "]";
+    const std::int64_t number = port.get_int("port");
+    if (number < 1 || number > 65535) {
+      out.push_back({"FieldValueInvalid", "Invalid value: " + std::to_string(number) + ": must be between 1 and 65535, inclusive", at + ".port"});
+    }
+    if (const json::Value* target = port.find("targetPort"); target != nullptr && target->type() == json::Type::kInt &&
+                                                             (target->as_int() < 1 || target->as_int() > 65535)) {
+      out.push_back({"FieldValueInvalid", "Invalid value: " + std::to_string(target->as_int()) + ": must be between 1 and 65535, inclusive", at + ".targetPort"});
+    }
+    const std::string protocol = port.get_string("protocol");
+    if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP") {
+      out.push_back({"FieldValueNotSupported", "Unsupported value: \"" + protocol + "\": supported values: \"SCTP\", \"TCP\", \"UDP\"", at + ".protocol"});
+    }
+    if (count > 1 && port.get_string("name").empty()) out.push_back({"FieldValueRequired", "Required value", at + ".name"});
+    for (std::size_t j = 0; j < i; ++j) {
+      const json::Value& other = ports->as_array()[j];
+      if (!port.get_string("name").empty() && port.get_string("name") == other.get_string("name")) {
+        out.push_back({"FieldValueDuplicate", "Duplicate value: \"" + port.get_string("name") + "\"", at + ".name"});
+      }
+    }
+    if (type == "ClusterIP" && port.get_int("nodePort") != 0) {
+      out.push_back({"FieldValueForbidden", "Forbidden: may not be used when `type` is 'ClusterIP'", at + ".nodePort"});
+    }
+  }
+}
+
+void validate_update(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
+  validate(context, object, out);
+  const std::string before = old.get_string_path({"spec", "clusterIP"});
+  const std::string now = object.get_string_path({"spec", "clusterIP"});
+  if (!before.empty() && !now.empty() && before != now) {
+    out.push_back({"FieldValueInvalid", "Invalid value: [\"" + now + "\"]: may not change once set", "spec.clusterIPs[0]"});
+  }
+}
+
+json::Value table_cell(const json::Value& object, std::string_view column, std::int64_t) {
+  const json::Value* spec = object.find("spec");
+  if (spec == nullptr) return nullptr;
+  if (column == "Cluster-IP") {
+    const std::string ip = spec->get_string("clusterIP");
+    return ip.empty() ? "<none>" : ip;
+  }
+  if (column == "External-IP") {
+    const std::string type = spec->get_string("type");
+    if (type == "ExternalName") return spec->get_string("externalName");
+    std::string text;
+    const json::Value* ips = spec->find("externalIPs");
+    if (ips != nullptr && ips->is_array()) {
+      for (const json::Value& ip : ips->as_array()) text += (text.empty() ? "" : ",") + (ip.is_string() ? ip.as_string() : "");
+    }
+    return text.empty() ? (type == "LoadBalancer" ? "<pending>" : "<none>") : text;
+  }
+  if (column == "Port(s)") {
+    std::string text;
+    const json::Value* ports = spec->find("ports");
+    if (ports == nullptr || !ports->is_array()) return "<none>";
+    for (const json::Value& port : ports->as_array()) {
+      if (!text.empty()) text += ',';
+      text += std::to_string(port.get_int("port"));
+      if (port.get_int("nodePort") != 0) text += ":" + std::to_string(port.get_int("nodePort"));
+      text += "/" + port.get_string("protocol", "TCP");
+    }
+    return text;
+  }
+  if (column == "Selector") {
+    std::string text;
+    const json::Value* selector = spec->find("selector");
+    if (selector == nullptr || !selector->is_object()) return "<none>";
+    for (const json::Member& label : selector->as_object()) {
+      text += (text.empty() ? "" : ",") + label.first + "=" + (label.second.is_string() ? label.second.as_string() : "");
+    }
+    return text.empty() ? "<none>" : text;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+const Strategy& service_strategy() {
+  static const Strategy strategy = {.name_rule = NameRule::kDns1035Label,
+                                    .default_object = default_object,
+                                    .prepare_create = prepare_create,
+                                    .validate_create = validate,
+                                    .validate_update = validate_update,
+                                    .claims = service_claims,
+                                    .allocate = allocate_service_addresses,
+                                    .table_cell = table_cell};
+  return strategy;
+}
+
+}  // namespace coxswain::registry

@@ -1,0 +1,108 @@
+#include "services/api-server/certificates.h"
+
+#include <filesystem>
+
+#include <unistd.h>
+
+#include "libs/common/base/clock.h"
+#include "libs/common/base/strings.h"
+#include "libs/common/kubeconfig/kubeconfig.h"
+
+namespace coxswain::apiserver {
+namespace {
+
+Result<void> make_dirs(const std::string& data_dir) {
+  for (const char* name : {"", "/pki", "/kubeconfig"}) {
+    std::error_code error;
+    std::filesystem::create_directories(data_dir + name, error);
+    if (error) {
+      return make_error(ErrorCode::kIo, "cannot make " + data_dir + name + ": " + error.message() +
+                                            "; choose a writable --data-dir");
+    }
+    std::filesystem::permissions(data_dir + name, std::filesystem::perms::owner_all, error);
+  }
+  return {};
+}
+
+// A client certificate and the kubeconfig around it.
+Result<void> ensure_user(const CertificateOptions& options, const pki::KeyPair& ca, const std::string& name,
+                         const std::string& user, std::vector<std::string> groups) {
+  pki::CertificateRequest request;
+  request.common_name = user;
+  request.organizations = std::move(groups);
+  request.client = true;
+  const std::int64_t now = system_clock().unix_ms();
+  COX_ASSIGN_OR_RETURN(const pki::KeyPair pair,
+                       pki::ensure_certificate(options.data_dir + "/pki", name + "-client", ca, request, now));
+  kubeconfig::Config config;
+  config.server = "https://" + options.advertise_address + ":" + std::to_string(options.port);
+  config.user = user;
+  config.context = user + "@coxswain";
+  COX_ASSIGN_OR_RETURN(config.ca_pem, pki::read_file(ca.certificate_path));
+  COX_ASSIGN_OR_RETURN(config.certificate_pem, pki::read_file(pair.certificate_path));
+  COX_ASSIGN_OR_RETURN(config.key_pem, pki::read_file(pair.key_path));
+  const std::string path = options.data_dir + "/kubeconfig/" + name + ".conf";
+  // Untouched when right, so that readers never see it change for nothing.
+  const std::string wanted = kubeconfig::format(config, "coxswain");
+  if (const Result<std::string> current = pki::read_file(path); current.ok() && *current == wanted) return {};
+  return kubeconfig::save(path, config, "coxswain");
+}
+
+}  // namespace
+
+std::string host_name() {
+  char name[256] = {};
+  if (gethostname(name, sizeof(name) - 1) != 0) return "localhost";
+  return to_lower(name);
+}
+
+Result<ServerCertificates> ensure_cluster_certificates(const CertificateOptions& options) {
+  COX_RETURN_IF_ERROR(make_dirs(options.data_dir));
+  const std::string dir = options.data_dir + "/pki";
+  const std::int64_t now = system_clock().unix_ms();
+  ServerCertificates out;
+  COX_ASSIGN_OR_RETURN(out.ca, pki::ensure_ca(dir, now));
+  pki::CertificateRequest serving;
+  serving.common_name = "kube-apiserver";
+  serving.dns_names = {"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
+                       "kubernetes.default.svc.cluster.local", host_name()};
+  serving.ip_addresses = {"127.0.0.1"};
+  for (const std::string& ip : {options.advertise_address, options.service_ip}) {
+    if (!ip.empty() && ip != "127.0.0.1") serving.ip_addresses.push_back(ip);
+  }
+  serving.server = true;
+  COX_ASSIGN_OR_RETURN(out.serving, pki::ensure_certificate(dir, "apiserver", out.ca, serving, now));
+  pki::CertificateRequest client;
+  client.common_name = "kube-apiserver-kubelet-client";
+  client.organizations = {"system:masters"};
+  client.client = true;
+  COX_ASSIGN_OR_RETURN(out.kubelet_client, pki::ensure_certificate(dir, "apiserver-kubelet-client", out.ca, client, now));
+  COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "admin", "kubernetes-admin", {"system:masters"}));
+  COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "scheduler", "system:kube-scheduler", {}));
+  COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "controller-manager", "system:kube-controller-manager", {}));
+  COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "kube-proxy", "system:kube-proxy", {}));
+  COX_RETURN_IF_ERROR(ensure_node_certificates(options, host_name(), {"127.0.0.1", options.advertise_address}));
+  return out;
+}
+
+Result<void> ensure_node_certificates(const CertificateOptions& options, const std::string& node_name,
+                                      const std::vector<std::string>& ip_addresses) {
+  COX_RETURN_IF_ERROR(make_dirs(options.data_dir));
+  const std::string dir = options.data_dir + "/pki";
+  const std::int64_t now = system_clock().unix_ms();
+  COX_ASSIGN_OR_RETURN(const pki::KeyPair ca, pki::ensure_ca(dir, now));
+  pki::CertificateRequest serving;
+  serving.common_name = "system:node:" + node_name;
+  serving.organizations = {"system:nodes"};
+  serving.dns_names = {node_name};
+  for (const std::string& ip : ip_addresses) {
+    bool known = false;
+    for (const std::string& other : serving.ip_addresses) known = known || other == ip;
+    if (!known) serving.ip_addresses.push_back(ip);
+  }
+  serving.server = true;
+  COX_RETURN_IF_ERROR(pki::ensure_certificate(dir, "kubelet-" + node_name, ca, serving, now));
+  return ensure_user(options, ca, "kubelet-" + node_name, "system:node:" + node_name, {"system:nodes"});
+}
+
+}  // namespace coxswain::apiserver

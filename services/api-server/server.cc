@@ -1,0 +1,194 @@
+#include "services/api-server/server.h"
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include <arpa/inet.h>
+#include <malloc.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "libs/common/base/strings.h"
+#include "libs/common/log/log.h"
+#include "libs/http/server.h"
+#include "libs/registry/cluster/service_addresses.h"
+#include "libs/registry/registry.h"
+#include "libs/store/open.h"
+#include "services/api-server/certificates.h"
+
+namespace coxswain::apiserver {
+namespace {
+
+// The source address of the default route: connecting a datagram socket sends nothing.
+std::string default_address() {
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return "127.0.0.1";
+  sockaddr_in peer{};
+  peer.sin_family = AF_INET;
+  peer.sin_port = htons(53);
+  inet_pton(AF_INET, "192.0.2.1", &peer.sin_addr);  // TEST-NET-1, RFC 5737
+  std::string text = "127.0.0.1";
+  sockaddr_in own{};
+  socklen_t length = sizeof(own);
+  if (connect(fd, reinterpret_cast<sockaddr*>(&peer), sizeof(peer)) == 0 &&
+      getsockname(fd, reinterpret_cast<sockaddr*>(&own), &length) == 0) {
+    char buffer[INET_ADDRSTRLEN] = {};
+    if (inet_ntop(AF_INET, &own.sin_addr, buffer, sizeof(buffer)) != nullptr) text = buffer;
+  }
+  close(fd);
+  return text;
+}
+
+Result<registry::ClusterSettings> cluster_settings(const ServerOptions& options) {
+  registry::ClusterSettings settings;
+  settings.service_cluster_ip_range = options.service_cluster_ip_range;
+  if (!registry::parse_ipv4_range(options.service_cluster_ip_range)) {
+    return make_error(ErrorCode::kInvalidArgument, "--service-cluster-ip-range must be an IPv4 range like 10.96.0.0/16, not \"" +
+                                                       options.service_cluster_ip_range + "\"");
+  }
+  const std::vector<std::string> ends = split(options.service_node_port_range, '-');
+  const auto first = ends.size() == 2 ? parse_uint64(ends[0]) : std::nullopt;
+  const auto last = ends.size() == 2 ? parse_uint64(ends[1]) : std::nullopt;
+  if (!first || !last || *first < 1 || *last > 65535 || *first > *last) {
+    return make_error(ErrorCode::kInvalidArgument, "--service-node-port-range must look like 30000-32767, not \"" +
+                                                       options.service_node_port_range + "\"");
+  }
+  settings.node_port_first = static_cast<std::int32_t>(*first);
+  settings.node_port_last = static_cast<std::int32_t>(*last);
+  return settings;
+}
+
+Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options) {
+  if (options.store_backend == "memory") {
+    store::MemoryStoreOptions memory;
+    memory.limits.retention_ms = options.compaction_interval_s * 1000;
+    return store::open_memory_store(memory);
+  }
+  if (options.store_backend != "local") {
+    return make_error(ErrorCode::kInvalidArgument, "--store-backend must be local or memory");
+  }
+  store::LocalStoreOptions local;
+  local.dir = options.data_dir + "/store";
+  local.limits.retention_ms = options.compaction_interval_s * 1000;
+  return store::open_local_store(local);
+}
+
+// Expires events once a minute.
+class Housekeeping {
+ public:
+  explicit Housekeeping(registry::Registry& registry) : registry_(registry), thread_([this] { loop(); }) {}
+  ~Housekeeping() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+
+ private:
+  void loop() {
+    std::unique_lock lock(mutex_);
+    while (!wake_.wait_for(lock, std::chrono::minutes(1), [this] { return stopping_; })) {
+      lock.unlock();
+      const int removed = registry_.expire_events();
+      if (removed > 0) log_debug("events expired", {{"count", std::to_string(removed)}});
+      malloc_trim(0);  // what bursts left behind
+      lock.lock();
+    }
+  }
+  registry::Registry& registry_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  bool stopping_ = false;   // guarded by mutex_
+  std::thread thread_;
+};
+
+CertificateOptions certificate_options(const ServerOptions& options, const std::string& advertise) {
+  CertificateOptions out;
+  out.data_dir = options.data_dir;
+  out.advertise_address = advertise;
+  out.port = options.port;
+  if (const auto range = registry::parse_ipv4_range(options.service_cluster_ip_range)) {
+    out.service_ip = registry::format_ipv4(range->base + 1);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<void> issue_node(const ServerOptions& options, const std::string& name, std::vector<std::string> ips) {
+  const std::string advertise = options.advertise_address.empty() ? default_address() : options.advertise_address;
+  return ensure_node_certificates(certificate_options(options, advertise), name, ips);
+}
+
+Result<void> run(const ServerOptions& options, const std::function<void()>& wait_for_stop) {
+  // Few arenas: threads here are few and short of memory, not of locks.
+  mallopt(M_ARENA_MAX, 2);
+  mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  COX_ASSIGN_OR_RETURN(const registry::ClusterSettings settings, cluster_settings(options));
+  const std::string advertise = options.advertise_address.empty() ? default_address() : options.advertise_address;
+  COX_ASSIGN_OR_RETURN(ServerCertificates certificates,
+                       ensure_cluster_certificates(certificate_options(options, advertise)));
+  COX_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, open_store(options));
+
+  registry::Options registry_options;
+  registry_options.settings = settings;
+  registry_options.advertise_address = advertise;
+  registry_options.event_ttl_ms = options.event_ttl_s * 1000;
+  registry_options.kubelet_client.ca_pem_path = certificates.ca.certificate_path;
+  registry_options.kubelet_client.certificate_pem_path = certificates.kubelet_client.certificate_path;
+  registry_options.kubelet_client.key_pem_path = certificates.kubelet_client.key_path;
+
+  // The port may be any free one, and what is written into objects and kubeconfigs must be the real
+  // one: listen first, then make the registry behind a gate.
+  registry_options.advertise_port = options.port;
+  std::unique_ptr<registry::Registry> registry;
+  std::atomic<registry::Registry*> gate{nullptr};
+  http::ServerOptions edge;
+  edge.address = options.bind_address;
+  edge.port = options.port;
+  edge.io_threads = options.io_threads;
+  edge.tls = {certificates.serving.certificate_path, certificates.serving.key_path, certificates.ca.certificate_path, false};
+  COX_ASSIGN_OR_RETURN(std::unique_ptr<http::Server> server,
+                       http::serve(edge, [&gate](std::shared_ptr<http::Exchange> exchange) {
+                         registry::Registry* ready = gate.load(std::memory_order_acquire);
+                         if (ready != nullptr) return ready->handle(std::move(exchange));
+                         http::Response starting;
+                         starting.status = 503;
+                         starting.headers.emplace_back("Retry-After", "1");
+                         starting.body.push_back(http::Chunk::literal("starting\n"));
+                         exchange->respond(std::move(starting));
+                       }));
+  registry_options.advertise_port = server->port();
+  if (options.port == 0) {
+    ServerOptions real = options;
+    real.port = server->port();
+    COX_RETURN_IF_ERROR(ensure_cluster_certificates(certificate_options(real, advertise)));
+  }
+  registry = std::make_unique<registry::Registry>(*store, registry_options);
+  if (Result<void> made = registry->bootstrap(); !made.ok()) {
+    server->shutdown(0);
+    return made;
+  }
+  gate.store(registry.get(), std::memory_order_release);
+  if (!options.port_file.empty()) {
+    COX_RETURN_IF_ERROR(pki::write_file_atomic(options.port_file, std::to_string(server->port()) + "\n", 0644));
+  }
+  log_info("ready", {{"address", advertise + ":" + std::to_string(server->port())},
+                     {"kubeconfig", options.data_dir + "/kubeconfig/admin.conf"}});
+  {
+    Housekeeping housekeeping(*registry);
+    wait_for_stop();
+    log_info("stopping");
+  }
+  registry->begin_shutdown();
+  server->shutdown(5'000);
+  server.reset();
+  registry.reset();
+  store.reset();
+  return {};
+}
+
+}  // namespace coxswain::apiserver
