@@ -57,11 +57,12 @@ class SchemaWriter {
                       "namespace coxswain::api::schema {\nnamespace {\n\nextern const Type kTypes[" +
                       std::to_string(catalogue_.schemas.size()) + "];\n\n";
     out += lists_.text() + "\n" + fields_ + "\n";
-    out += "const Type kTypes[" + std::to_string(catalogue_.schemas.size()) + "] = {\n" + types_ + "};\n\n";
-    out += columns_ + "\nconst Resource kResources[] = {\n" + resources_ + "};\n\n";
-    out += "const Type* const kTypePointers[] = {";
+    // constinit: no code at start, and other units' initialisers may use the table.
+    out += "constinit const Type kTypes[" + std::to_string(catalogue_.schemas.size()) + "] = {\n" + types_ + "};\n\n";
+    out += columns_ + "\nconstinit const Resource kResources[] = {\n" + resources_ + "};\n\n";
+    out += "constinit const Type* const kTypePointers[] = {";
     for (std::size_t i = 0; i < catalogue_.schemas.size(); ++i) out += "&kTypes[" + std::to_string(i) + "], ";
-    out += "};\n\nconst Catalogue kCatalogue = {kTypePointers, kResources};\n\n}  // namespace\n\n"
+    out += "};\n\nconstinit const Catalogue kCatalogue = {kTypePointers, kResources};\n\n}  // namespace\n\n"
            "const Catalogue& catalogue() { return kCatalogue; }\n\n}  // namespace coxswain::api::schema\n";
     return out;
   }
@@ -108,7 +109,7 @@ class SchemaWriter {
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
     std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return schema.fields[a].name < schema.fields[b].name; });
     if (!schema.fields.empty()) {
-      fields_ += "const Field kFields" + id + "[] = {\n";
+      fields_ += "constinit const Field kFields" + id + "[] = {\n";
       for (const Field& field : schema.fields) write_field(field);
       fields_ += "};\nconstexpr std::uint16_t kByName" + id + "[] = {";
       for (const std::size_t i : order) fields_ += std::to_string(i) + ", ";
