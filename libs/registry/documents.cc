@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "libs/api/protobuf/protobuf.h"
+#include "libs/api/yaml/yaml.h"
 #include "libs/registry/library.h"
 
 namespace coxswain::registry {
@@ -74,7 +75,7 @@ api::ApiResult<json::Value> decode_any(std::string_view body, BodyType type) {
     if (!decoded.ok()) return api::bad_request("cannot decode the protobuf body: " + decoded.error().message);
     return std::move(decoded->value);
   }
-  Result<json::Value> parsed = type == BodyType::kYaml ? library::parse_yaml(body, nullptr) : json::parse(body);
+  Result<json::Value> parsed = type == BodyType::kYaml ? yaml::parse(body) : json::parse(body);
   if (!parsed.ok()) {
     return api::bad_request("the body is not valid " + std::string(type == BodyType::kYaml ? "YAML: " : "JSON: ") +
                             parsed.error().message);
@@ -93,7 +94,9 @@ api::ApiResult<json::Value> decode_object(const schema::Resource& resource, std:
     if (!parsed.ok()) return api::bad_request("the body is not valid JSON: " + parsed.error().message);
     object = std::move(*parsed);
   } else if (type == BodyType::kYaml) {
-    Result<json::Value> parsed = library::parse_yaml(body, &duplicates);
+    yaml::ParseOptions options;
+    options.duplicate_keys = &duplicates;
+    Result<json::Value> parsed = yaml::parse(body, options);
     if (!parsed.ok()) return api::bad_request("the body is not valid YAML: " + parsed.error().message);
     object = std::move(*parsed);
   } else {

@@ -1,4 +1,4 @@
-// The functions of libs/api that the pipeline calls, under the names it uses; library.cc forwards.
+// Walks over documents by the schema table: unknown fields, defaults, checks, patches. Pure.
 #pragma once
 
 #include <string>
@@ -13,8 +13,6 @@
 #include "libs/registry/strategy.h"
 
 namespace coxswain::registry::library {
-
-Result<json::Value> parse_yaml(std::string_view text, std::vector<std::string>* duplicates);
 
 // Removes fields that `type` does not have; their paths go to `unknown`.
 void prune(const api::schema::Type& type, json::Value& object, std::vector<std::string>& unknown);

@@ -1,8 +1,8 @@
+#include "libs/api/yaml/yaml.h"
 #include "libs/registry/core.h"
 #include "libs/registry/object.h"
 #include "libs/registry/shape.h"
 #include "libs/registry/table.h"
-#include "libs/registry/yaml_out.h"
 
 namespace coxswain::registry {
 namespace {
@@ -44,7 +44,7 @@ void respond_json(const CallPtr& call, int code, const json::Value& value) {
   response.status = code;
   if (call->output.yaml) {
     response.headers.emplace_back("Content-Type", "application/yaml");
-    response.body.push_back(http::Chunk::of(write_yaml(value)));
+    response.body.push_back(http::Chunk::of(yaml::write(value)));
   } else {
     response.headers.emplace_back("Content-Type", "application/json");
     std::string text = call->output.pretty ? json::write_pretty(value) : json::write(value);

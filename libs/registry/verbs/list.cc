@@ -8,7 +8,6 @@
 #include "libs/registry/shape.h"
 #include "libs/registry/table.h"
 #include "libs/registry/verbs/list_options.h"
-#include "libs/registry/yaml_out.h"
 
 namespace coxswain::registry {
 namespace {
