@@ -79,6 +79,8 @@ class ApiClient {
     return from_kubeconfig(path, user_agent, Options());
   }
 
+  const std::shared_ptr<http::Client>& transport() const { return transport_; }
+
   // --- Typed -----------------------------------------------------------------------------------
   template <typename T>
   ApiResult<T> get(std::string_view ns, std::string_view name) {

@@ -204,9 +204,9 @@ class Informer : public InformerBase, private ReflectorSink {
     if (transform_) {
       json::Value copy = value;
       transform_(copy);
-      from_json(copy, api::CodecRef<T>{*object});
+      decode_into(copy, *object);
     } else {
-      from_json(value, api::CodecRef<T>{*object});
+      decode_into(value, *object);
     }
     return object;
   }

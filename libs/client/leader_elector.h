@@ -51,7 +51,7 @@ class LeaderElector {
   static Record read(const json::Value& lease);
   json::Value write(const Record& record, const json::Value& lease) const;
 
-  ApiClient& client_;
+  ApiClient client_;                    // own: its calls must end well before the renew deadline
   LeaderElectionOptions options_;
   Clock& clock_;
   Record observed_;                     // used by one thread at a time

@@ -1,0 +1,266 @@
+// The untyped parts: errors, paging, queue, controller, election, event correlation.
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <thread>
+
+#include "api/types/core_v1.h"
+#include "libs/client/controller.h"
+#include "libs/client/event_recorder.h"
+#include "libs/client/fake_transport.h"
+#include "libs/client/leader_elector.h"
+#include "libs/client/selector.h"
+
+namespace coxswain::client {
+namespace {
+
+using api::core::v1::Pod;
+
+TEST_CASE("paths") {
+  REQUIRE(resource_of<Pod>().path("a b", "p", "status") == "/api/v1/namespaces/a%20b/pods/p/status");
+  const ResourceInfo leases{"coordination.k8s.io", "v1", "Lease", "leases", true};
+  REQUIRE(leases.path("") == "/apis/coordination.k8s.io/v1/leases");
+  REQUIRE(leases.api_version() == "coordination.k8s.io/v1");
+  REQUIRE(split_key("ns/name").name == "name");
+  REQUIRE(split_key("name").ns.empty());
+}
+
+TEST_CASE("errors are told apart") {
+  struct Row {
+    Result<http::ClientResponse> answer;
+    int code;
+    bool (*predicate)(const Status&);
+  };
+  const std::vector<Row> rows = {
+      {make_error(ErrorCode::kUnavailable, "refused"), 503, is_connection_error},
+      {make_error(ErrorCode::kDeadlineExceeded, "slow"), 504, is_connection_error},
+      {answer_of(404, R"({"reason":"NotFound","message":"m"})"), 404, is_not_found},
+      {answer_of(409, R"({"reason":"Conflict"})"), 409, is_conflict},
+      {answer_of(409, R"({"reason":"AlreadyExists"})"), 409, is_already_exists},
+      {answer_of(410, R"({"reason":"Expired"})"), 410, is_expired},
+      {answer_of(403, R"({"reason":"Forbidden","details":{"causes":[{"reason":"NamespaceTerminating"}]}})"), 403,
+       is_namespace_terminating},
+  };
+  for (const auto& row : rows) {
+    ApiClient client(std::make_shared<FakeTransport>([&](const auto&) { return row.answer; }), {});
+    const auto pod = client.get<Pod>("a", "b");
+    REQUIRE_FALSE(pod.ok());
+    CHECK(pod.error().code == row.code);
+    CHECK(row.predicate(pod.error()));
+  }
+  ApiClient html(std::make_shared<FakeTransport>([](const auto&) { return answer_of(503, "<html>"); }), {});
+  const auto answer = html.get<Pod>("a", "b");
+  CHECK(answer.error().code == 503);
+  CHECK_FALSE(is_connection_error(answer.error()));
+}
+
+TEST_CASE("list pages through; create writes apiVersion and kind") {
+  auto transport = std::make_shared<FakeTransport>([](const http::ClientRequest& r) {
+    if (r.method == "POST") return answer_of(201, r.body);
+    if (r.target.find("continue=t1") != std::string::npos) {
+      return answer_of(200, R"({"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"b"}}]})");
+    }
+    return answer_of(200, R"({"metadata":{"resourceVersion":"7","continue":"t1"},"items":[{"metadata":{"name":"a"}}]})");
+  });
+  ApiClient client(transport, {});
+  const auto pods = client.list<Pod>("ns", {.label_selector = "app=web,tier in (a)"});
+  REQUIRE(pods.ok());
+  REQUIRE(pods->size() == 2);
+  REQUIRE((*pods)[1].metadata.name == "b");
+  REQUIRE(transport->requests()[1].target.find("labelSelector=app%3Dweb%2Ctier%20in%20%28a%29") != std::string::npos);
+  Pod pod;
+  pod.metadata.name = "x";
+  pod.metadata.namespace_ = "ns";
+  REQUIRE(client.create(pod)->metadata.name == "x");
+  const auto body = json::parse(transport->requests().back().body);
+  REQUIRE(body->get_string("kind") == "Pod");
+  REQUIRE(body->get_string("apiVersion") == "v1");
+}
+
+TEST_CASE("work queue: one worker per key, dirty keys return, delays, back-off") {
+  ManualClock clock;
+  WorkQueue queue({.backoff_min_ms = 10, .backoff_max_ms = 35, .capacity = 3}, clock);
+  REQUIRE(queue.add("a"));
+  REQUIRE(queue.add("a"));
+  REQUIRE(queue.size() == 1);
+  REQUIRE(queue.get() == "a");
+  REQUIRE(queue.add("a"));
+  REQUIRE(queue.size() == 0);  // in progress: waits for done
+  queue.done("a");
+  REQUIRE(queue.get() == "a");
+  queue.done("a");
+  REQUIRE(queue.idle());
+
+  queue.add_after("b", 100);
+  queue.add_after("b", 50);   // the earlier wins
+  queue.add_after("b", 200);
+  clock.advance_ms(50);
+  REQUIRE(queue.get() == "b");
+  queue.done("b");
+  clock.advance_ms(500);
+  REQUIRE(queue.idle());
+
+  for (const std::int64_t expected : {10, 20, 35, 35}) {
+    queue.add_backoff("c");
+    queue.add("x");
+    REQUIRE(queue.get() == "x");
+    queue.done("x");
+    clock.advance_ms(expected - 1);
+    REQUIRE_FALSE(queue.idle());
+    REQUIRE(queue.size() == 0);
+    clock.advance_ms(1);
+    REQUIRE(queue.get() == "c");
+    queue.done("c");
+  }
+  REQUIRE(queue.failures("c") == 4);
+  queue.forget("c");
+  REQUIRE(queue.failures("c") == 0);
+
+  REQUIRE((queue.add("1") && queue.add("2") && queue.add("3")));
+  REQUIRE_FALSE(queue.add("4"));
+  queue.shutdown();
+  REQUIRE_FALSE(queue.get().has_value());
+}
+
+TEST_CASE("controller retries failures and never runs a key twice at once") {
+  std::atomic<int> running{0}, calls{0};
+  std::atomic<bool> overlapped{false};
+  Controller controller({.name = "t", .workers = 4, .queue = {.backoff_min_ms = 1}},
+                        [&](const std::string&) -> ReconcileResult {
+                          if (running.fetch_add(1) != 0) overlapped = true;
+                          std::this_thread::sleep_for(std::chrono::milliseconds(2));
+                          running.fetch_sub(1);
+                          if (calls.fetch_add(1) < 3) return Status{};
+                          return Requeue::none();
+                        });
+  controller.start();
+  for (int i = 0; i < 20; ++i) {
+    controller.enqueue("k");
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  for (int i = 0; i < 500 && !(calls >= 4 && controller.queue().idle()); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+  controller.stop();
+  REQUIRE(calls >= 4);
+  REQUIRE_FALSE(overlapped);
+}
+
+// A one-object server with optimistic concurrency.
+struct LeaseServer {
+  std::mutex mutex;
+  json::Value lease;
+  int version = 0;
+  bool down = false;
+  Result<http::ClientResponse> operator()(const http::ClientRequest& r) {
+    std::lock_guard lock(mutex);
+    if (down) return make_error(ErrorCode::kUnavailable, "down");
+    if (r.method == "GET") {
+      if (lease.is_null()) return answer_of(404, R"({"reason":"NotFound"})");
+      return answer_of(200, json::write(lease));
+    }
+    auto body = std::move(json::parse(r.body).value());
+    if (r.method == "POST" && !lease.is_null()) return answer_of(409, R"({"reason":"AlreadyExists"})");
+    if (r.method == "PUT" && body.get_string_path({"metadata", "resourceVersion"}) != std::to_string(version)) {
+      return answer_of(409, R"({"reason":"Conflict"})");
+    }
+    body["metadata"].set("resourceVersion", std::to_string(++version));
+    lease = body;
+    return answer_of(200, json::write(lease));
+  }
+};
+
+TEST_CASE("election: one leader, takeover only after the lease ran out on the taker's clock") {
+  LeaseServer server;
+  ApiClient client(std::make_shared<FakeTransport>([&](const auto& r) { return server(r); }), {});
+  ManualClock clock_a, clock_b(5'000);  // wall clocks far apart do not matter
+  LeaderElector a(client, {.name = "l", .identity = "a"}, clock_a);
+  LeaderElector b(client, {.name = "l", .identity = "b"}, clock_b);
+  REQUIRE(a.try_acquire_or_renew());
+  REQUIRE_FALSE(b.try_acquire_or_renew());
+  clock_b.advance_ms(14'000);
+  clock_a.advance_ms(14'000);
+  REQUIRE(a.try_acquire_or_renew());        // renewed: b's count starts again
+  REQUIRE_FALSE(b.try_acquire_or_renew());
+  clock_b.advance_ms(14'999);
+  REQUIRE_FALSE(b.try_acquire_or_renew());
+  clock_b.advance_ms(1);
+  REQUIRE(b.try_acquire_or_renew());
+  REQUIRE(server.lease.find("spec")->get_int("leaseTransitions") == 1);
+  REQUIRE_FALSE(a.try_acquire_or_renew());
+  b.release();
+  REQUIRE(a.try_acquire_or_renew());        // at once after a release
+}
+
+TEST_CASE("election: run releases on stop and reports loss") {
+  LeaseServer server;
+  ApiClient client(std::make_shared<FakeTransport>([&](const auto& r) { return server(r); }), {});
+  const LeaderElectionOptions options{
+      .name = "l", .identity = "a", .lease_duration_ms = 1000, .renew_deadline_ms = 60, .retry_period_ms = 10};
+  std::stop_source stop;
+  LeaderElector elector(client, options);
+  REQUIRE(elector.run(stop.get_token(), [&](std::stop_token) { stop.request_stop(); }));
+  REQUIRE(server.lease.find("spec")->get_string("holderIdentity").empty());
+  std::stop_source never;
+  REQUIRE_FALSE(elector.run(never.get_token(), [&](std::stop_token lead) {
+    {
+      std::lock_guard lock(server.mutex);
+      server.down = true;
+    }
+    while (!lead.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }));
+}
+
+TEST_CASE("events: repeats are bumped, floods combined, then dropped") {
+  using Action = EventCorrelator::Decision::Action;
+  EventCorrelator correlator;
+  EventRecord event{{"v1", "Pod", "ns", "p", "u", "", ""}, EventType::kWarning, "BackOff", "restarting"};
+  std::int64_t now = 1'700'000'000'000;
+  const auto first = correlator.decide(event, now);
+  REQUIRE(first.action == Action::kCreate);
+  const auto second = correlator.decide(event, now += 1000);
+  REQUIRE(second.action == Action::kBump);
+  REQUIRE(second.name == first.name);
+  REQUIRE(second.count == 2);
+  correlator.forget(first.name);
+  REQUIRE(correlator.decide(event, now += 1000).action == Action::kCreate);
+
+  int created = 0, combined = 0, dropped = 0;
+  for (int i = 0; i < 40; ++i) {
+    event.message = "number " + std::to_string(i);
+    const auto d = correlator.decide(event, now += 10);
+    created += d.action == Action::kCreate;
+    dropped += d.action == Action::kDrop;
+    combined += d.message.rfind("(combined from similar events): ", 0) == 0;
+  }
+  REQUIRE(created == 10);  // nine singles and the combined one
+  REQUIRE(combined > 5);
+  REQUIRE(dropped == 40 - (25 - 3));
+}
+
+TEST_CASE("label selectors") {
+  const Labels labels{{"app", "web"}, {"tier", "a"}};
+  api::meta::v1::LabelSelector selector;
+  REQUIRE(selector_matches(selector, labels));
+  selector.matchLabels = {{"app", "web"}};
+  REQUIRE(selector_matches(selector, labels));
+  struct Row {
+    const char* op;
+    const char* key;
+    std::vector<std::string> values;
+    bool matches;
+  };
+  for (const auto& row : std::vector<Row>{{"In", "tier", {"a", "b"}, true},
+                                          {"In", "none", {"a"}, false},
+                                          {"NotIn", "tier", {"a"}, false},
+                                          {"NotIn", "none", {"a"}, true},
+                                          {"Exists", "tier", {}, true},
+                                          {"DoesNotExist", "tier", {}, false},
+                                          {"Near", "tier", {"a"}, false}}) {
+    selector.matchExpressions = {{row.key, row.op, row.values}};
+    CHECK(selector_matches(selector, labels) == row.matches);
+  }
+}
+
+}  // namespace
+}  // namespace coxswain::client

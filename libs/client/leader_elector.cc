@@ -1,0 +1,135 @@
+#include "libs/client/leader_elector.h"
+
+#include <unistd.h>
+
+#include <atomic>
+#include <thread>
+
+#include "libs/client/reflector.h"
+#include "libs/common/log/log.h"
+
+namespace coxswain::client {
+namespace {
+
+constexpr ResourceInfo kLeases{"coordination.k8s.io", "v1", "Lease", "leases", true};
+
+std::string default_identity() {
+  char host[256] = "unknown";
+  gethostname(host, sizeof(host) - 1);
+  return std::string(host) + "_" + make_uuid(system_random());
+}
+
+}  // namespace
+
+LeaderElector::LeaderElector(ApiClient& client, LeaderElectionOptions options, Clock& clock)
+    : client_(client.transport(), {.timeout_ms = options.renew_deadline_ms / 2}), options_(std::move(options)), clock_(clock) {
+  if (options_.identity.empty()) options_.identity = default_identity();
+}
+
+LeaderElector::Record LeaderElector::read(const json::Value& lease) {
+  Record record;
+  const json::Value* spec = lease.find("spec");
+  if (spec == nullptr) return record;
+  record.holder = spec->get_string("holderIdentity");
+  record.duration_seconds = spec->get_int("leaseDurationSeconds");
+  record.acquire_time = spec->get_string("acquireTime");
+  record.renew_time = spec->get_string("renewTime");
+  record.transitions = spec->get_int("leaseTransitions");
+  return record;
+}
+
+json::Value LeaderElector::write(const Record& record, const json::Value& lease) const {
+  json::Value out = lease;
+  if (out.is_null()) {
+    out = json::Value::object({{"apiVersion", "coordination.k8s.io/v1"}, {"kind", "Lease"}});
+    out["metadata"] = json::Value::object({{"name", options_.name}, {"namespace", options_.ns}});
+  }
+  json::Value spec = json::Value::object({{"holderIdentity", record.holder},
+                                          {"leaseDurationSeconds", json::Value(static_cast<long>(record.duration_seconds))},
+                                          {"leaseTransitions", json::Value(static_cast<long>(record.transitions))}});
+  if (!record.acquire_time.empty()) spec.set("acquireTime", record.acquire_time);
+  if (!record.renew_time.empty()) spec.set("renewTime", record.renew_time);
+  out.set("spec", std::move(spec));
+  return out;
+}
+
+bool LeaderElector::try_acquire_or_renew() {
+  auto lease = client_.get_json(kLeases, options_.ns, options_.name);
+  if (!lease.ok() && !is_not_found(lease.error())) {
+    log_warning("cannot read the lease", {{"lease", options_.name}, {"error", lease.error().message}});
+    return false;
+  }
+  const bool exists = lease.ok();
+  const Record current = exists ? read(*lease) : Record();
+  if (!observed_ms_ || !(current == observed_)) {
+    observed_ = current;
+    observed_ms_ = clock_.now_ms();
+  }
+  const bool ours = current.holder == options_.identity;
+  const std::int64_t duration_ms = current.duration_seconds > 0 ? current.duration_seconds * 1000 : options_.lease_duration_ms;
+  if (exists && !ours && !current.holder.empty() && clock_.now_ms() - *observed_ms_ < duration_ms) return false;
+
+  Record wanted;
+  wanted.holder = options_.identity;
+  wanted.duration_seconds = options_.lease_duration_ms / 1000;
+  wanted.renew_time = format_rfc3339_micro(clock_.unix_ms());
+  wanted.acquire_time = ours ? current.acquire_time : wanted.renew_time;
+  wanted.transitions = current.transitions + (exists && !ours ? 1 : 0);
+  json::Value body = write(wanted, exists ? *lease : json::Value());
+  // The resourceVersion in the body makes this a compare-and-swap: two candidates cannot both win.
+  auto written = exists ? client_.update_json(kLeases, options_.ns, options_.name, std::move(body))
+                        : client_.create_json(kLeases, options_.ns, std::move(body));
+  if (!written.ok()) {
+    if (!is_conflict(written.error()) && !is_already_exists(written.error())) {
+      log_warning("cannot write the lease", {{"lease", options_.name}, {"error", written.error().message}});
+    }
+    return false;
+  }
+  observed_ = wanted;
+  observed_ms_ = clock_.now_ms();
+  return true;
+}
+
+void LeaderElector::release() {
+  auto lease = client_.get_json(kLeases, options_.ns, options_.name);
+  if (!lease.ok()) return;
+  Record record = read(*lease);
+  if (record.holder != options_.identity) return;
+  record.holder.clear();
+  record.duration_seconds = 1;
+  record.renew_time = format_rfc3339_micro(clock_.unix_ms());
+  static_cast<void>(client_.update_json(kLeases, options_.ns, options_.name, write(record, *lease)));
+}
+
+bool LeaderElector::run(std::stop_token stop, const std::function<void(std::stop_token)>& lead) {
+  while (!try_acquire_or_renew()) {
+    if (!sleep_for_ms(options_.retry_period_ms, stop)) return true;
+  }
+  log_info("became leader", {{"lease", options_.name}, {"identity", options_.identity}});
+  std::stop_source leading;
+  std::stop_callback forward(stop, [&leading] { leading.request_stop(); });
+  std::atomic<bool> lost{false};
+  std::jthread renewer([&](std::stop_token done) {
+    std::int64_t renewed_ms = clock_.now_ms();
+    while (sleep_for_ms(options_.retry_period_ms, done)) {
+      if (try_acquire_or_renew()) {
+        renewed_ms = clock_.now_ms();
+      } else if (clock_.now_ms() - renewed_ms > options_.renew_deadline_ms || (observed_.holder != options_.identity && !observed_.holder.empty())) {
+        lost.store(true);
+        leading.request_stop();
+        return;
+      }
+    }
+  });
+  lead(leading.get_token());
+  renewer.request_stop();
+  renewer.join();
+  if (lost.load()) {
+    log_error("lost the leader lease", {{"lease", options_.name}});
+    return false;
+  }
+  release();
+  return true;
+}
+
+}  // namespace coxswain::client
