@@ -1,5 +1,6 @@
 // Writes api/types/<group>_<version>.{h,cc}: a struct for every schema, and its codec.
 #include <algorithm>
+#include <optional>
 #include <set>
 
 #include "libs/common/base/strings.h"
@@ -137,6 +138,22 @@ class TypesWriter {
     }
   }
 
+  // What the codec writes as apiVersion: for kinds, and for bodies of subresources (Binding, Scale,
+  // Eviction), which belong to the group of their package's kinds.
+  std::optional<std::string> api_version(const Schema& schema) const {
+    const auto spell = [](const Resource& r) { return r.group.empty() ? r.version : r.group + "/" + r.version; };
+    if (schema.resources.size() == 1) return spell(schema.resources.front());
+    const bool has_type_meta = std::any_of(schema.fields.begin(), schema.fields.end(),
+                                           [&](const Field& f) { return f.name == "kind" && is_type_meta(schema, f); });
+    if (!has_type_meta) return std::nullopt;
+    for (const Schema& other : catalogue_.schemas) {
+      if (other.package() == schema.package() && other.version() == schema.version() && other.resources.size() == 1) {
+        return spell(other.resources.front());
+      }
+    }
+    return std::nullopt;
+  }
+
   std::string struct_text(const Schema& schema) const {
     std::string out;
     if (!schema.description.empty()) out += "// " + schema.description + "\n";
@@ -165,8 +182,7 @@ class TypesWriter {
 
   std::string write_element(const Field& field, const std::string& from) const {
     if (field.kind == Kind::kStruct) {
-      const bool is_kind = catalogue_.find(field.ref)->resources.size() == 1;
-      return is_kind ? "codec::nested(to_json(" + from + "))" : "to_json(" + from + ")";
+      return api_version(*catalogue_.find(field.ref)) ? "codec::nested(to_json(" + from + "))" : "to_json(" + from + ")";
     }
     return std::string("codec::") + (field.kind == Kind::kBytes ? "write_bytes(" : "write(") + from + ")";
   }
@@ -222,10 +238,8 @@ class TypesWriter {
 
   std::string codec_text(const Schema& schema) const {
     std::string out = "json::Value to_json(const " + schema.type() + "& object) {\n  json::Object out;\n";
-    if (schema.resources.size() == 1) {
-      const Resource& r = schema.resources.front();
-      out += "  out.append(\"apiVersion\", " + quote(r.group.empty() ? r.version : r.group + "/" + r.version) +
-             ");\n  out.append(\"kind\", " + quote(r.kind) + ");\n";
+    if (const auto written = api_version(schema)) {
+      out += "  out.append(\"apiVersion\", " + quote(*written) + ");\n  out.append(\"kind\", " + quote(schema.type()) + ");\n";
     }
     std::string reads;
     for (const Field& field : schema.fields) {
