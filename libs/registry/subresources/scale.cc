@@ -1,4 +1,5 @@
 // autoscaling/v1 Scale of Deployments and ReplicaSets: a view of spec.replicas and status.replicas.
+#include "libs/registry/library.h"
 #include "libs/registry/media.h"
 #include "libs/registry/shape.h"
 #include "libs/registry/verbs/write.h"
@@ -75,8 +76,10 @@ api::ApiResult<json::Value> wanted_scale(const CallPtr& call, const json::Value&
   }
   const std::optional<PatchType> type = patch_type(content_type);
   if (!type) return api::unsupported_media_type(std::string(kSupportedPatchTypes));
-  const api::schema::Resource* scale = api::schema::find_kind("autoscaling", "v1", "Scale");
-  return apply_patch(scale == nullptr ? *call->resource : *scale, *type, request.body, current, nullptr);
+  const Result<json::Value> patch = json::parse(request.body);
+  if (!patch.ok()) return api::bad_request("the patch is not valid JSON: " + patch.error().message);
+  // Scale has no lists: the schema of any type will do for a strategic merge.
+  return library::patch(*call->resource->type, *type, *patch, current);
 }
 
 Attempt plan(const CallPtr& call) {
