@@ -40,6 +40,15 @@ void reject_unknown_keys(const YAML::Node& node, const std::set<std::string>& kn
   }
 }
 
+// The text at `key`, which must be one of `allowed` when it is there.
+std::string choice_of(const YAML::Node& node, const char* key, const std::set<std::string>& allowed) {
+  const YAML::Node value = node[key];
+  if (!value) return "";
+  const auto text = value.as<std::string>();
+  if (!allowed.contains(text)) throw BadCatalogue{line_of(value), std::string(key) + " cannot be '" + text + "'"};
+  return text;
+}
+
 const std::string kRefPrefix = "#/components/schemas/";
 
 Kind scalar_kind(const YAML::Node& node) {
@@ -79,7 +88,9 @@ void read_shape(const YAML::Node& node, Field& field) {
     return;
   }
   field.kind = scalar_kind(node);
-  if (field.kind == Kind::kAny) field.any = text_of(node, "x-any");
+  if (field.kind != Kind::kAny) return;
+  field.any = choice_of(node, "x-any", {"raw-extension", "fields-v1", "json", "json-schema-props-or-array", "json-schema-props-or-bool",
+                                        "json-schema-props-or-string-array"});
 }
 
 Field read_field(const std::string& name, const YAML::Node& node) {
@@ -94,11 +105,11 @@ Field read_field(const std::string& name, const YAML::Node& node) {
   read_shape(node, field);
   field.required = flag_of(node, "x-required");
   field.pointer = flag_of(node, "x-pointer");
-  field.patch_strategy = text_of(node, "x-kubernetes-patch-strategy");
+  field.patch_strategy = choice_of(node, "x-kubernetes-patch-strategy", {"merge", "retainKeys", "merge,retainKeys", "replace"});
   field.patch_merge_key = text_of(node, "x-kubernetes-patch-merge-key");
-  field.list_type = text_of(node, "x-kubernetes-list-type");
+  field.list_type = choice_of(node, "x-kubernetes-list-type", {"atomic", "set", "map"});
   field.list_map_keys = list_of(node, "x-kubernetes-list-map-keys");
-  field.map_atomic = text_of(node, "x-kubernetes-map-type") == "atomic";
+  field.map_atomic = choice_of(node, "x-kubernetes-map-type", {"atomic", "granular"}) == "atomic";
   field.feature_gate = text_of(node, "x-feature-gate");
   field.description = text_of(node, "description");
   if (node["x-protobuf"]) field.protobuf = node["x-protobuf"].as<int>();
@@ -125,7 +136,7 @@ Resource read_resource(const YAML::Node& node) {
   resource.kind = text_of(node, "kind");
   resource.plural = text_of(node, "plural");
   resource.singular = text_of(node, "singular");
-  resource.namespaced = text_of(node, "scope") == "Namespaced";
+  resource.namespaced = choice_of(node, "scope", {"Namespaced", "Cluster"}) == "Namespaced";
   resource.served = flag_of(node, "served");
   resource.short_names = list_of(node, "short");
   resource.categories = list_of(node, "categories");
@@ -147,9 +158,8 @@ Schema read_schema(const std::string& name, const YAML::Node& node) {
   reject_unknown_keys(node, {"description", "x-resource", "type", "properties", "x-kubernetes-map-type"});
   Schema schema;
   schema.name = name;
-  schema.line = line_of(node);
   schema.description = text_of(node, "description");
-  schema.map_atomic = text_of(node, "x-kubernetes-map-type") == "atomic";
+  schema.map_atomic = choice_of(node, "x-kubernetes-map-type", {"atomic", "granular"}) == "atomic";
   std::set<std::string> seen;
   for (const auto& entry : node["properties"]) {
     const auto field_name = entry.first.as<std::string>();
@@ -206,6 +216,29 @@ void check_keys(const Catalogue& catalogue) {
   }
 }
 
+void check_numbers(const Catalogue& catalogue) {
+  for (const Schema& schema : catalogue.schemas) {
+    std::set<std::pair<int, int>> seen;
+    for (const Field& field : schema.fields) {
+      if (field.protobuf != 0 && !seen.emplace(field.protobuf_inline, field.protobuf).second) {
+        throw BadCatalogue{field.line, "protobuf number " + std::to_string(field.protobuf) + " stands twice in " + schema.name};
+      }
+    }
+  }
+}
+
+void check_resources(const Catalogue& catalogue) {
+  std::set<std::string> seen;
+  for (const Schema& schema : catalogue.schemas) {
+    for (const Resource& resource : schema.resources) {
+      const std::string where = resource.group + "/" + resource.version + "/";
+      for (const std::string& name : {where + resource.plural, where + resource.kind}) {
+        if (!seen.insert(name).second) throw BadCatalogue{schema.line, "resource '" + name + "' stands twice"};
+      }
+    }
+  }
+}
+
 Catalogue read_all(const YAML::Node& root) {
   const YAML::Node schemas = root["components"]["schemas"];
   if (!schemas || !schemas.IsMap()) throw BadCatalogue{1, "components.schemas is missing"};
@@ -217,6 +250,7 @@ Catalogue read_all(const YAML::Node& root) {
       aliases[name] = list_of(entry.second, "x-values");
     } else {
       catalogue.schemas.push_back(read_schema(name, entry.second));
+      catalogue.schemas.back().line = line_of(entry.first);
     }
   }
   std::sort(catalogue.schemas.begin(), catalogue.schemas.end(), [](const Schema& a, const Schema& b) { return a.name < b.name; });
@@ -227,6 +261,8 @@ Catalogue read_all(const YAML::Node& root) {
   }
   resolve(catalogue, aliases);
   check_keys(catalogue);
+  check_numbers(catalogue);
+  check_resources(catalogue);
   return catalogue;
 }
 
