@@ -38,8 +38,9 @@ class Engine {
   // Keys >= `from` in order. One scan may or may not see writes made while it runs.
   virtual Result<void> scan(Family family, std::string_view from, const Visitor& visit) const = 0;
   virtual Result<void> flush() = 0;
-  // After an error for want of space: try to go on. An error: not yet.
-  virtual Result<void> resume() = 0;
+  // After an error of write() or flush(): starts again from what was flushed last. What was written since
+  // is gone, and the caller writes it again. An error: not yet; every call fails until it succeeds.
+  virtual Result<void> reopen() = 0;
   virtual std::int64_t disk_bytes() const = 0;
 };
 

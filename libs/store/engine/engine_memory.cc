@@ -73,7 +73,12 @@ class MemoryEngine : public Engine {
     return {};
   }
 
-  Result<void> resume() override { return {}; }
+  Result<void> reopen() override {
+    if (disk_ == nullptr) return {};
+    const std::scoped_lock lock(mutex_, disk_->mutex);
+    tables_ = disk_->tables;
+    return {};
+  }
   std::int64_t disk_bytes() const override { return 0; }
 
  private:

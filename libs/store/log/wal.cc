@@ -209,6 +209,24 @@ Result<void> Wal::sync() {
   return {};
 }
 
+Result<void> Wal::read(std::uint64_t index, const Replay& replay) {
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    if (i + 1 < segments_.size() && segments_[i + 1].first <= index + 1) continue;
+    COX_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, env_.open(segments_[i].path, false));
+    COX_ASSIGN_OR_RETURN(const std::uint64_t size, file->size());
+    COX_ASSIGN_OR_RETURN(const std::string bytes, file->read_at(0, size));
+    const std::string_view view(bytes);
+    for (std::size_t at = kSegmentHeaderBytes; at < view.size();) {
+      const std::optional<Record> record = parse_record(view.substr(at));
+      if (!record.has_value() || record->index > durable_) break;
+      if (record->index == index + 1) COX_RETURN_IF_ERROR(replay(++index, record->payload));
+      at += record->bytes;
+    }
+  }
+  if (index < durable_) return damaged(options_.dir, "entry " + std::to_string(index + 1) + " cannot be read");
+  return {};
+}
+
 Result<void> Wal::truncate_prefix(std::uint64_t index) {
   bool removed = false;
   while (segments_.size() > 1 && segments_[1].first <= index + 1) {

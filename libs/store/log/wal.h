@@ -37,6 +37,9 @@ class Wal {
   // After kResourceExhausted: is there room now for what was refused? kIo: stop.
   Result<void> make_room();
 
+  // Reads the synced entries after `index` again. kCorruption, kIo.
+  Result<void> read(std::uint64_t index, const Replay& replay);
+
   // Removes the segments that hold nothing after `index`.
   Result<void> truncate_prefix(std::uint64_t index);
 

@@ -1,5 +1,6 @@
 // The local store on a real disk: kill -9, a second process, formats, watchers across restarts.
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <map>
+#include <thread>
 
 #include <catch2/catch.hpp>
 
@@ -66,6 +68,57 @@ TEST_CASE("one data directory, one process; and only formats it knows") {
   LocalStoreOptions nowhere;
   nowhere.dir = dir.path() + "/missing/store";
   CHECK_FALSE(open_local_store(nowhere).ok());
+}
+
+// A real file system that is really full: the log's preallocation and RocksDB's flushes both meet it.
+TEST_CASE("a full file system: reads go on, writes are refused, and all recovers by itself") {
+  const TempDir dir;
+  const std::string mount_point = dir.path() + "/disk";
+  std::filesystem::create_directory(mount_point);
+  if (::mount("tmpfs", mount_point.c_str(), "tmpfs", 0, "size=6m") != 0) {
+    WARN("skipped: mounting a tmpfs needs root");
+    return;
+  }
+  {
+    LocalStoreOptions options = options_in(mount_point);
+    options.log_segment_bytes = 512 << 10;
+    const auto store = open_local_store(options).value();
+    Revision last = 0;
+    // Text that does not compress, over ever new keys: the log and then the state fill the disk.
+    const auto random = seeded_random(3);
+    Error refused;
+    for (int i = 0; i < 20000; ++i) {
+      std::string value;
+      for (int j = 0; j < 400; ++j) value += std::to_string(random->next() % 100000);
+      const auto result = store->txn_wait({{}, {put("k" + std::to_string(i), value)}});
+      if (!result.ok()) {
+        refused = result.error();
+        break;
+      }
+      last = result->revision;
+    }
+    REQUIRE(last > 100);
+    CHECK(refused.code == ErrorCode::kResourceExhausted);
+    CHECK(store->stats().read_only);
+    INFO(store->stats().read_only_reason);
+    CHECK(store->revision() == last);
+    CHECK(store->range({}).value().entries.size() == static_cast<std::size_t>(last));
+    REQUIRE(::mount("tmpfs", mount_point.c_str(), "tmpfs", MS_REMOUNT, "size=64m") == 0);
+    bool recovered = false;
+    for (int i = 0; i < 200 && !recovered; ++i) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      recovered = store->txn_wait({{}, {put("after", "x")}}).ok();
+    }
+    CHECK(recovered);
+    CHECK_FALSE(store->stats().read_only);
+    CHECK(store->get("k0").ok());
+  }
+  {
+    const auto store = open_local_store(options_in(mount_point)).value();
+    CHECK(store->get("after").ok());
+    CHECK(store->get("k100").ok());
+  }
+  CHECK(::umount2(mount_point.c_str(), MNT_DETACH) == 0);
 }
 
 // The process that gets killed: it reports each acknowledged write through a pipe. A program of its own

@@ -233,32 +233,70 @@ void Node::store_applied() {
 void Node::housekeeping() {
   if (health() == Health::kStopped) return;
   if (health() == Health::kReadOnly) recover_space();
+  checkpoint();
   if (health() != Health::kServing) return;
   compact_by_age();
   sweep();
-  checkpoint();
 }
 
 void Node::recover_space() {
   if (options_.clock->now_ms() < retry_at_ms_) return;
   retry_at_ms_ = options_.clock->now_ms() + kRetryMs;
-  bool flush_failed = false;
-  {
+  if (engine_failed()) {
+    if (!rebuild_engine().ok()) return;
     const std::lock_guard lock(mutex_);
-    flush_failed = !std::exchange(flush_error_, "").empty();
-  }
-  if (flush_failed || !unstored_.empty()) {
-    if (!options_.engine->resume().ok()) return;
-    set_health(Health::kServing, "");
-    store_applied();  // may turn it back
-    return;
+    flush_error_.clear();
   }
   const Result<void> room = wal_ == nullptr ? Result<void>() : wal_->make_room();
-  if (room.ok()) {
-    set_health(Health::kServing, "");
-  } else if (room.error().code != ErrorCode::kResourceExhausted) {
-    stop_member(room.error());
+  if (!room.ok()) {
+    if (room.error().code != ErrorCode::kResourceExhausted) stop_member(room.error());
+    checkpoint_at_bytes_ = 0;  // what the log frees may be enough
+    return;
   }
+  set_health(Health::kServing, "");
+}
+
+// The engine starts again from its last flush; what came after is worked out again from the log, beside the
+// state that goes on serving reads.
+Result<void> Node::rebuild_engine() {
+  {
+    // A flush under way must not vouch for entries that are being written again. Only this thread asks for one.
+    const std::lock_guard lock(mutex_);
+    if (flush_index_ != 0) return make_error(ErrorCode::kUnavailable, "a checkpoint is running");
+  }
+  COX_RETURN_IF_ERROR(options_.engine->reopen());
+  State state;
+  COX_ASSIGN_OR_RETURN(Applied applied, history_->load(&state));
+  EngineBatch batch;
+  const auto store = [&]() -> Result<void> {
+    History::record_applied(applied, &batch);
+    COX_RETURN_IF_ERROR(options_.engine->write(batch));
+    batch.clear();
+    return {};
+  };
+  const auto replay = [&](std::uint64_t index, std::string_view payload) -> Result<void> {
+    COX_ASSIGN_OR_RETURN(Command command, decode_command(payload));
+    const State::Plan plan = state.plan(std::move(command));
+    state.commit(plan);
+    applied.index = index;
+    if (!plan.events.empty()) applied.revision = plan.result.revision;
+    applied.compacted = std::max(applied.compacted, plan.compact_to);
+    History::record(plan.events, &batch);
+    return batch.size() < kReplayRows ? Result<void>() : store();
+  };
+  if (wal_ != nullptr) COX_RETURN_IF_ERROR(wal_->read(applied.index, replay));
+  COX_RETURN_IF_ERROR(store());
+  COX_CHECK(applied.index == applied_.index && applied.revision == applied_.revision);
+  applied_.swept = applied.swept;
+  stored_index_ = applied.index;
+  unstored_.clear();
+  hub_->trim();
+  return {};
+}
+
+bool Node::engine_failed() const {
+  const std::lock_guard lock(mutex_);
+  return !flush_error_.empty() || !unstored_.empty();
 }
 
 void Node::compact_by_age() {
@@ -313,11 +351,12 @@ void Node::run_checkpoints() {
     flush_index_ = 0;
     if (flushed.ok()) {
       flushed_index_ = index;
-    } else if (health_ == Health::kServing) {
-      flush_error_ = flushed.error().message;
-      health_ = Health::kReadOnly;
-      reason_ = "the state cannot be written: " + flush_error_;
+      continue;
     }
+    flush_error_ = flushed.error().message;
+    if (health_ != Health::kServing) continue;
+    health_ = Health::kReadOnly;
+    reason_ = "the state cannot be written: " + flush_error_;
   }
 }
 

@@ -74,6 +74,8 @@ class Node : public Store {
   void store_applied();
   void housekeeping();
   void recover_space();
+  bool engine_failed() const;
+  Result<void> rebuild_engine();
   void compact_by_age();
   void sweep();
   void checkpoint();
