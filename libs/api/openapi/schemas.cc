@@ -56,7 +56,9 @@ json::Value field_schema(const Field& field, Dialect dialect) {
       break;
     }
   }
-  if (!field.description.empty()) out.set("description", field.description);
+  // kubectl explain shows the type's description below the field's: once is enough.
+  const bool repeated = field.container != Container::kMap && field.type != nullptr && field.type->description == field.description;
+  if (!field.description.empty() && !repeated) out.set("description", field.description);
   if (!field.default_json.empty()) {
     if (auto value = json::parse(field.default_json); value.ok()) out.set("default", *value);
   }
