@@ -112,6 +112,14 @@ api::ApiResult<void> settle_unknown_fields(const schema::Resource& resource, jso
                                            std::vector<std::string>* warnings) {
   std::vector<std::string> unknown;
   library::prune(*resource.type, object, unknown);
+  // From here on every value has the type that the schema says: strategies rely on it.
+  Causes causes;
+  library::check(*resource.type, object, causes);
+  if (!causes.empty()) {
+    const std::string kind(resource.kind);
+    return api::bad_request(kind + " in version \"" + std::string(resource.version) + "\" cannot be handled as a " + kind +
+                            ": " + causes.front().field + ": " + causes.front().message);
+  }
   return report(std::move(unknown), duplicates, validation, warnings);
 }
 

@@ -49,9 +49,10 @@ void add_toleration(json::Value& spec, const char* key) {
 }
 
 void prepare_create(const Context&, json::Value& object) {
-  json::Value& spec = object["spec"];
-  if (!spec.is_object()) spec = json::Value::object();
-  object.set("status", json::Value::object({{"phase", "Pending"}, {"qosClass", qos_class(spec)}}));
+  if (object.find("spec") == nullptr) object.set("spec", json::Value::object());
+  const std::string qos = qos_class(*object.find("spec"));
+  object.set("status", json::Value::object({{"phase", "Pending"}, {"qosClass", qos}}));
+  json::Value& spec = object["spec"];   // after the last new member: references move
   if (spec.get_string("serviceAccountName").empty()) {
     spec.set("serviceAccountName", "default");
     spec.set("serviceAccount", "default");
