@@ -102,7 +102,7 @@ std::string pod_hostname(const v1::Pod& pod) {
   return name;
 }
 
-ContainerSpec sandbox_spec(const v1::Pod& pod, int attempt) {
+ContainerSpec sandbox_spec(const v1::Pod& pod, int attempt, const NodeCapacity& node) {
   ContainerSpec out;
   out.name = runtime_name(pod, "POD", attempt);
   out.image = std::string(kPauseImage);
@@ -114,7 +114,7 @@ ContainerSpec sandbox_spec(const v1::Pod& pod, int attempt) {
   if (!pod.spec.hostNetwork) out.hostname = pod_hostname(pod);
   out.ports = host_ports(pod);
   out.cpu_shares = 2;
-  out.oom_score_adj = kSandboxOomScore;
+  out.oom_score_adj = std::max(kSandboxOomScore, node.lowest_oom_score_adj);
   out.no_new_privileges = true;
   if (pod.spec.securityContext) {
     for (const auto& s : pod.spec.securityContext->sysctls) out.sysctls[s.name] = s.value;

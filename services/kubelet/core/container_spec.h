@@ -26,7 +26,7 @@ struct ContainerRequest {
   NodeCapacity node;
 };
 
-ContainerSpec sandbox_spec(const v1::Pod& pod, int attempt);
+ContainerSpec sandbox_spec(const v1::Pod& pod, int attempt, const NodeCapacity& node);
 // The error is a CreateContainerConfigError message.
 Result<ContainerSpec> container_spec(const ContainerRequest& request);
 

@@ -71,7 +71,7 @@ ResourceSettings resource_settings(const v1::Pod& pod, const v1::Container& c, c
   if (const auto limit = resource_milli(c.resources.limits, "memory"); limit && *limit > 0) {
     out.memory_bytes = *limit / 1000;
   }
-  out.oom_score_adj = oom_score(pod, c, node);
+  out.oom_score_adj = std::max(oom_score(pod, c, node), node.lowest_oom_score_adj);
   return out;
 }
 

@@ -15,6 +15,7 @@ namespace coxswain::kubelet {
 struct NodeCapacity {
   std::int64_t milli_cpu = 1000;
   std::int64_t memory_bytes = 1 << 30;
+  int lowest_oom_score_adj = -1000;   // what the kernel lets us set; lower ones would fail every start
 };
 
 // Thousandths: "250m" is 250, "2" is 2000, "1Ki" is 1024000. nullopt: not a quantity.

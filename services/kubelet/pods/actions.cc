@@ -83,7 +83,7 @@ bool PodManager::create_sandbox(Entry& entry, const Action& action) {
   }
   const auto make = [&]() -> Result<ObservedContainer> {
     if (!problem.message.empty()) return problem;
-    const ContainerSpec spec = sandbox_spec(*entry.pod, action.attempt);
+    const ContainerSpec spec = sandbox_spec(*entry.pod, action.attempt, options_.node);
     auto id = runtime_.create(spec);
     if (!id.ok() && id.error().code == ErrorCode::kNotFound) {  // somebody pruned our image
       COX_RETURN_IF_ERROR(runtime_.load_image(pause_image_tar()));
