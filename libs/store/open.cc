@@ -1,5 +1,7 @@
 #include "libs/store/open.h"
 
+#include <malloc.h>
+
 #include "libs/common/base/strings.h"
 #include "libs/store/node/node.h"
 
@@ -79,7 +81,9 @@ Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options) {
   }
   COX_RETURN_IF_ERROR(env.sync_dir(options.dir));
   node.engine = std::move(engine).value();
-  return open_node(std::move(node));
+  auto store = open_node(std::move(node));
+  ::malloc_trim(0);  // recovery reads whole log segments: 16 MiB that nobody needs again
+  return store;
 }
 
 }  // namespace coxswain::store
