@@ -124,7 +124,9 @@ const char* socket_path() {
 }
 
 std::string cat(Node& node, const std::string& uid, const std::string& container, const std::string& file) {
-  for (const auto& c : *node.runtime->list()) {
+  const auto all = node.runtime->list();
+  if (!all.ok()) return all.error().message;
+  for (const auto& c : *all) {
     if (c.pod_uid != uid || c.name != container || c.state != RunState::kRunning) continue;
     auto out = node.runtime->exec(c.id, {"cat", file}, 5000);
     return out.ok() ? out->output : out.error().message;
