@@ -87,7 +87,7 @@ struct Attempt {
 };
 using Planner = std::function<Attempt()>;
 // Plans, commits, plans again on conflict (bounded). The first plan runs at once, on this thread.
-void run_write(const CallPtr& call, Planner planner, int attempts = 8);
+void run_write(const CallPtr& call, Planner planner, int attempts = 32);
 
 // --- verbs ---------------------------------------------------------------------------------------
 void handle_get(const CallPtr& call);

@@ -1,6 +1,8 @@
 // Pods.
 #include <algorithm>
 
+#include "libs/api/meta/quantity.h"
+#include "libs/api/validation/validation.h"
 #include "libs/common/base/clock.h"
 #include "libs/registry/kinds/pod_template.h"
 #include "libs/registry/strategy.h"
@@ -9,11 +11,47 @@
 namespace coxswain::registry {
 namespace {
 
-void default_object(json::Value& object) {
-  if (json::Value* spec = object.find("spec")) {
-    default_pod_spec(*spec);
-    if (spec->is_object() && spec->find("enableServiceLinks") == nullptr) spec->set("enableServiceLinks", true);
+// A limit without a request is also the request.
+void default_requests(json::Value& container) {
+  const json::Value* limits = container.find_path({"resources", "limits"});
+  if (limits == nullptr || !limits->is_object()) return;
+  const json::Value copy = *limits;
+  for (const json::Member& limit : copy.as_object()) {
+    json::Value& requests = container["resources"]["requests"];
+    if (!requests.is_object()) requests = json::Value::object();
+    if (requests.find(limit.first) == nullptr) requests.set(limit.first, limit.second);
   }
+}
+
+// In the host's network a container port is a host port.
+void default_host_ports(json::Value& container) {
+  json::Value* ports = container.find("ports");
+  if (ports == nullptr || !ports->is_array()) return;
+  for (json::Value& port : ports->as_array()) {
+    if (port.is_object() && port.get_int("hostPort") == 0) port.set("hostPort", port.get_int("containerPort"));
+  }
+}
+
+void default_object(json::Value& object) {
+  json::Value* spec = object.find("spec");
+  if (spec == nullptr || !spec->is_object()) return;
+  default_pod_spec(*spec);
+  if (spec->find("enableServiceLinks") == nullptr) spec->set("enableServiceLinks", true);
+  for (const char* list : {"initContainers", "containers"}) {
+    json::Value* containers = spec->find(list);
+    if (containers == nullptr || !containers->is_array()) continue;
+    for (json::Value& container : containers->as_array()) {
+      if (!container.is_object()) continue;
+      default_requests(container);
+      if (spec->get_bool("hostNetwork")) default_host_ports(container);
+    }
+  }
+}
+
+bool positive(const json::Value* amount) {
+  if (amount == nullptr || !amount->is_string()) return false;
+  const auto quantity = api::Quantity::parse(amount->as_string());
+  return quantity.ok() && quantity->sign() > 0;
 }
 
 // Guaranteed: every container has equal cpu and memory limits and requests; BestEffort: none has any.
@@ -27,8 +65,8 @@ std::string qos_class(const json::Value& spec) {
       for (const char* resource : {"cpu", "memory"}) {
         const json::Value* limit = container.find_path({"resources", "limits", resource});
         const json::Value* request = container.find_path({"resources", "requests", resource});
-        any = any || limit != nullptr || request != nullptr;
-        guaranteed = guaranteed && limit != nullptr && (request == nullptr || *request == *limit);
+        any = any || positive(limit) || positive(request);
+        guaranteed = guaranteed && positive(limit) && (request == nullptr || *request == *limit);
       }
     }
   }
@@ -67,27 +105,13 @@ void validate_create(const Context&, const json::Value& object, Causes& out) {
   if (const json::Value* spec = object.find("spec")) validate_pod_spec(*spec, "spec", out);
 }
 
-// What may change in a pod's spec: images, deadline, tolerations (added), grace (negative only).
-json::Value frozen(const json::Value& object) {
-  json::Value spec = object.find("spec") == nullptr ? json::Value::object() : *object.find("spec");
-  for (const char* key : {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds", "schedulingGates"}) spec.erase(key);
-  for (const char* list : {"containers", "initContainers", "ephemeralContainers"}) {
-    json::Value* containers = spec.find(list);
-    if (containers == nullptr || !containers->is_array()) continue;
-    for (json::Value& container : containers->as_array()) container.erase("image");
-  }
-  return spec;
-}
-
 void validate_update(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
   validate_create(context, object, out);
-  if (frozen(old) == frozen(object)) return;
-  out.push_back({"FieldValueForbidden",
-                 "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,"
-                 "`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
-                 "existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was "
-                 "previously negative)",
-                 "spec"});
+  const json::Value* before = old.find("spec");
+  const json::Value* now = object.find("spec");
+  if (before == nullptr || now == nullptr) return;
+  api::FieldErrors errors(out);
+  api::validate_pod_update(*before, *now, errors);
 }
 
 std::int64_t grace_period_seconds(const json::Value& object, std::optional<std::int64_t> requested) {
@@ -173,6 +197,24 @@ Counts count(const json::Value& object) {
   return counts;
 }
 
+// "1/2": gates whose condition is true.
+json::Value readiness_gates(const json::Value& object) {
+  const json::Value* spec = object.find("spec");
+  if (spec == nullptr || api::list_at(*spec, "readinessGates").empty()) return "<none>";
+  const json::Array& gates = api::list_at(*spec, "readinessGates");
+  const json::Value* status = object.find("status");
+  std::size_t open = 0;
+  for (const json::Value& gate : gates) {
+    if (status == nullptr) break;
+    for (const json::Value& condition : api::list_at(*status, "conditions")) {
+      if (condition.get_string("type") != gate.get_string("conditionType")) continue;
+      open += condition.get_string("status") == "True" ? 1 : 0;
+      break;
+    }
+  }
+  return std::to_string(open) + "/" + std::to_string(gates.size());
+}
+
 json::Value or_none(std::string text) { return text.empty() ? "<none>" : text; }
 
 json::Value table_cell(const json::Value& object, std::string_view column, std::int64_t now_unix_ms) {
@@ -191,6 +233,7 @@ json::Value table_cell(const json::Value& object, std::string_view column, std::
   }
   if (column == "IP") return or_none(object.get_string_path({"status", "podIP"}));
   if (column == "Node") return or_none(object.get_string_path({"spec", "nodeName"}));
+  if (column == "Readiness Gates") return readiness_gates(object);
   if (column == "Nominated Node") return or_none(object.get_string_path({"status", "nominatedNodeName"}));
   return nullptr;
 }

@@ -1,6 +1,7 @@
 #include "libs/registry/kinds/pod_template.h"
 
-#include <set>
+#include "libs/api/meta/quantity.h"
+#include "libs/api/validation/validation.h"
 
 namespace coxswain::registry {
 namespace {
@@ -36,6 +37,23 @@ std::string pull_policy(const std::string& image) {
   return colon == std::string::npos || last.substr(colon + 1) == "latest" ? "Always" : "IfNotPresent";
 }
 
+// "0.5" is stored as "500m", 1 as "1". What does not parse stays for validation to name.
+void canonical_quantities(json::Value* amounts) {
+  if (amounts == nullptr || !amounts->is_object()) return;
+  for (json::Member& amount : amounts->as_object()) {
+    if (!amount.second.is_string() && !amount.second.is_number()) continue;
+    const auto quantity =
+        api::Quantity::parse(amount.second.is_string() ? amount.second.as_string() : json::write(amount.second));
+    if (quantity.ok()) amount.second = quantity->to_string();
+  }
+}
+
+// A projection of pod fields, in env or a volume.
+void default_field_ref(json::Value* source) {
+  json::Value* reference = source == nullptr ? nullptr : source->find("fieldRef");
+  if (reference != nullptr && reference->is_object()) set_default(*reference, "apiVersion", "v1");
+}
+
 void default_container(json::Value& container) {
   if (!container.is_object()) return;
   set_default(container, "terminationMessagePath", "/dev/termination-log");
@@ -48,54 +66,40 @@ void default_container(json::Value& container) {
       if (port.is_object()) set_default(port, "protocol", "TCP");
     }
   }
-  // A limit without a request is also the request.
-  const json::Value* limits = container.find_path({"resources", "limits"});
-  if (limits == nullptr || !limits->is_object()) return;
-  const json::Value copy = *limits;
-  for (const json::Member& limit : copy.as_object()) {
-    json::Value& requests = container["resources"]["requests"];
-    if (!requests.is_object()) requests = json::Value::object();
-    if (requests.find(limit.first) == nullptr) requests.set(limit.first, limit.second);
+  for (const char* part : {"limits", "requests"}) canonical_quantities(container.find_path({"resources", part}));
+  if (json::Value* env = container.find("env"); env != nullptr && env->is_array()) {
+    for (json::Value& variable : env->as_array()) default_field_ref(variable.find("valueFrom"));
   }
-}
-
-bool is_label(const std::string& text) {
-  if (text.empty() || text.size() > 63 || text.front() == '-' || text.back() == '-') return false;
-  for (const char c : text) {
-    if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) return false;
-  }
-  return true;
-}
-
-void validate_containers(const json::Value& spec, const char* list, const std::string& path,
-                         std::set<std::string>& names, Causes& out) {
-  const json::Value* containers = spec.find(list);
-  if (containers == nullptr || !containers->is_array()) return;
-  std::size_t index = 0;
-  for (const json::Value& container : containers->as_array()) {
-    const std::string at = path + "." + list + "[" + std::to_string(index++) + "]";
-    const std::string name = container.get_string("name");
-    if (name.empty()) {
-      out.push_back({"FieldValueRequired", "Required value", at + ".name"});
-    } else if (!is_label(name)) {
-      out.push_back({"FieldValueInvalid", "Invalid value: \"" + name + "\": a lowercase RFC 1123 label must consist of "
-                     "lower case alphanumeric characters or '-', and must start and end with an alphanumeric character "
-                     "(e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')",
-                     at + ".name"});
-    } else if (!names.insert(name).second) {
-      out.push_back({"FieldValueDuplicate", "Duplicate value: \"" + name + "\"", at + ".name"});
+  for (const char* hook : {"postStart", "preStop"}) {
+    if (json::Value* http = container.find_path({"lifecycle", hook, "httpGet"}); http != nullptr && http->is_object()) {
+      set_default(*http, "path", "/");
+      set_default(*http, "scheme", "HTTP");
     }
-    if (container.get_string("image").empty()) out.push_back({"FieldValueRequired", "Required value", at + ".image"});
-    const json::Value* ports = container.find("ports");
-    if (ports == nullptr || !ports->is_array()) continue;
-    std::size_t p = 0;
-    for (const json::Value& port : ports->as_array()) {
-      const std::int64_t number = port.get_int("containerPort");
-      const std::string port_at = at + ".ports[" + std::to_string(p++) + "].containerPort";
-      if (number == 0) out.push_back({"FieldValueRequired", "Required value", port_at});
-      else if (number < 0 || number > 65535) {
-        out.push_back({"FieldValueInvalid", "Invalid value: " + std::to_string(number) + ": must be between 1 and 65535, inclusive", port_at});
-      }
+  }
+}
+
+
+void default_field_refs(json::Value* items) {
+  if (items == nullptr || !items->is_array()) return;
+  for (json::Value& item : items->as_array()) default_field_ref(&item);
+}
+
+void default_volume(json::Value& volume) {
+  if (!volume.is_object()) return;
+  if (volume.as_object().size() == 1 && volume.find("name") != nullptr) volume.set("emptyDir", json::Value::object());
+  for (const char* source : {"configMap", "secret", "projected", "downwardAPI"}) {
+    if (json::Value* value = volume.find(source); value != nullptr && value->is_object()) set_default(*value, "defaultMode", 420);
+  }
+  if (json::Value* down = volume.find("downwardAPI")) default_field_refs(down->find("items"));
+  if (json::Value* host = volume.find("hostPath"); host != nullptr && host->is_object() && host->find("type") == nullptr) {
+    host->set("type", "");
+  }
+  json::Value* sources = volume.find_path({"projected", "sources"});
+  if (sources == nullptr || !sources->is_array()) return;
+  for (json::Value& source : sources->as_array()) {
+    if (json::Value* down = source.find("downwardAPI")) default_field_refs(down->find("items"));
+    if (json::Value* token = source.find("serviceAccountToken"); token != nullptr && token->is_object()) {
+      set_default(*token, "expirationSeconds", 3600);
     }
   }
 }
@@ -117,26 +121,12 @@ void default_pod_spec(json::Value& spec) {
   }
   json::Value* volumes = spec.find("volumes");
   if (volumes == nullptr || !volumes->is_array()) return;
-  for (json::Value& volume : volumes->as_array()) {
-    for (const char* source : {"configMap", "secret"}) {
-      if (json::Value* value = volume.find(source); value != nullptr && value->is_object()) set_default(*value, "defaultMode", 420);
-    }
-  }
+  for (json::Value& volume : volumes->as_array()) default_volume(volume);
 }
 
 void validate_pod_spec(const json::Value& spec, const std::string& path, Causes& out) {
-  const json::Value* containers = spec.find("containers");
-  if (containers == nullptr || !containers->is_array() || containers->as_array().empty()) {
-    out.push_back({"FieldValueRequired", "Required value", path + ".containers"});
-  }
-  std::set<std::string> names;
-  validate_containers(spec, "initContainers", path, names, out);
-  validate_containers(spec, "containers", path, names, out);
-  const std::string policy = spec.get_string("restartPolicy");
-  if (policy != "Always" && policy != "OnFailure" && policy != "Never") {
-    out.push_back({"FieldValueNotSupported", "Unsupported value: \"" + policy +
-                   "\": supported values: \"Always\", \"OnFailure\", \"Never\"", path + ".restartPolicy"});
-  }
+  api::FieldErrors errors(out);
+  api::validate_pod_spec(spec, path, errors);
 }
 
 std::string container_list(const json::Value* spec, const char* member) {

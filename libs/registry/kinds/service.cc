@@ -1,4 +1,5 @@
 // Services: addresses are allocated with the object (cluster/service_addresses.h).
+#include "libs/api/validation/validation.h"
 #include "libs/registry/cluster/service_addresses.h"
 #include "libs/registry/strategy.h"
 
@@ -43,54 +44,17 @@ void validate(const Context&, const json::Value& object, Causes& out) {
     out.push_back({"FieldValueRequired", "Required value", "spec"});
     return;
   }
-  const std::string type = spec->get_string("type");
-  if (type != "ClusterIP" && type != "NodePort" && type != "LoadBalancer" && type != "ExternalName") {
-    out.push_back({"FieldValueNotSupported",
-                   "Unsupported value: \"" + type + "\": supported values: \"ClusterIP\", \"ExternalName\", "
-                   "\"LoadBalancer\", \"NodePort\"", "spec.type"});
-  }
-  const json::Value* ports = spec->find("ports");
-  const bool headless = spec->get_string("clusterIP") == "None";
-  const std::size_t count = ports != nullptr && ports->is_array() ? ports->as_array().size() : 0;
-  if (count == 0 && !headless && type != "ExternalName") out.push_back({"FieldValueRequired", "Required value", "spec.ports"});
-  if (type == "ExternalName" && spec->get_string("externalName").empty()) {
-    out.push_back({"FieldValueRequired", "Required value", "spec.externalName"});
-  }
-  for (std::size_t i = 0; i < count; ++i) {
-    const json::Value& port = ports->as_array()[i];
-    const std::string at = "spec.ports[" + std::to_string(i) + "]";
-    const std::int64_t number = port.get_int("port");
-    if (number < 1 || number > 65535) {
-      out.push_back({"FieldValueInvalid", "Invalid value: " + std::to_string(number) + ": must be between 1 and 65535, inclusive", at + ".port"});
-    }
-    if (const json::Value* target = port.find("targetPort"); target != nullptr && target->type() == json::Type::kInt &&
-                                                             (target->as_int() < 1 || target->as_int() > 65535)) {
-      out.push_back({"FieldValueInvalid", "Invalid value: " + std::to_string(target->as_int()) + ": must be between 1 and 65535, inclusive", at + ".targetPort"});
-    }
-    const std::string protocol = port.get_string("protocol");
-    if (protocol != "TCP" && protocol != "UDP" && protocol != "SCTP") {
-      out.push_back({"FieldValueNotSupported", "Unsupported value: \"" + protocol + "\": supported values: \"SCTP\", \"TCP\", \"UDP\"", at + ".protocol"});
-    }
-    if (count > 1 && port.get_string("name").empty()) out.push_back({"FieldValueRequired", "Required value", at + ".name"});
-    for (std::size_t j = 0; j < i; ++j) {
-      const json::Value& other = ports->as_array()[j];
-      if (!port.get_string("name").empty() && port.get_string("name") == other.get_string("name")) {
-        out.push_back({"FieldValueDuplicate", "Duplicate value: \"" + port.get_string("name") + "\"", at + ".name"});
-      }
-    }
-    if (type == "ClusterIP" && port.get_int("nodePort") != 0) {
-      out.push_back({"FieldValueForbidden", "Forbidden: may not be used when `type` is 'ClusterIP'", at + ".nodePort"});
-    }
-  }
+  api::FieldErrors errors(out);
+  api::validate_service_spec(*spec, errors);
 }
 
 void validate_update(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
   validate(context, object, out);
-  const std::string before = old.get_string_path({"spec", "clusterIP"});
-  const std::string now = object.get_string_path({"spec", "clusterIP"});
-  if (!before.empty() && !now.empty() && before != now) {
-    out.push_back({"FieldValueInvalid", "Invalid value: [\"" + now + "\"]: may not change once set", "spec.clusterIPs[0]"});
-  }
+  const json::Value* before = old.find("spec");
+  const json::Value* now = object.find("spec");
+  if (before == nullptr || now == nullptr) return;
+  api::FieldErrors errors(out);
+  api::validate_service_update(*before, *now, errors);
 }
 
 json::Value table_cell(const json::Value& object, std::string_view column, std::int64_t) {

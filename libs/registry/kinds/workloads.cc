@@ -1,4 +1,5 @@
 // Deployments and ReplicaSets: the kinds that carry a pod template and a replica count.
+#include "libs/api/validation/validation.h"
 #include "libs/registry/kinds/pod_template.h"
 #include "libs/registry/strategy.h"
 
@@ -62,8 +63,14 @@ void validate(const Context&, const json::Value& object, Causes& out) {
     out.push_back({"FieldValueInvalid", "Invalid value: " + json::write(labels == nullptr ? empty : *labels) +
                                             ": `selector` does not match template `labels`", "spec.template.metadata.labels"});
   }
+  api::FieldErrors errors(out);
+  if (selector != nullptr) api::validate_label_selector(*selector, "spec.selector", errors);
+  for (const char* key : {"minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"}) {
+    errors.non_negative(std::string("spec.") + key, spec->get_int(key));
+  }
+  const json::Value* pod_template = spec->find("template");
+  api::validate_pod_template(pod_template == nullptr ? empty : *pod_template, "spec.template", errors);
   const json::Value* pod = spec->find_path({"template", "spec"});
-  validate_pod_spec(pod == nullptr ? empty : *pod, "spec.template.spec", out);
   if (pod != nullptr && pod->get_string("restartPolicy", "Always") != "Always") {
     out.push_back({"FieldValueNotSupported", "Unsupported value: \"" + pod->get_string("restartPolicy") +
                                                  "\": supported values: \"Always\"", "spec.template.spec.restartPolicy"});

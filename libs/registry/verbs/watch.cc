@@ -16,6 +16,10 @@ namespace {
 
 constexpr std::size_t kMaxBatch = 256;
 constexpr std::size_t kMaxQueuedBytes = 512 * 1024;   // a slow client: stop pulling above this
+// With many watchers, one that was served just now waits for more to come: one write for many events
+// instead of one each. Few watchers, or a quiet object: no delay.
+constexpr std::int64_t kManyWatchers = 256;
+constexpr std::int64_t kCoalesceMs = 20;
 constexpr std::int64_t kDefaultTimeoutMs = 30 * 60 * 1000;
 
 std::string_view event_prefix(std::string_view type) {
@@ -36,6 +40,7 @@ struct Watch : std::enable_shared_from_this<Watch> {
   std::vector<store::EntryPtr> initial; // to be sent as ADDED first
   store::Revision revision = 0;         // everything up to here was sent
   store::Revision bookmarked = 0;
+  std::int64_t pumped_ms = 0;           // when events were last sent
   bool bookmarks = false;
   bool initial_bookmark = false;        // sendInitialEvents: one bookmark ends them
   bool table = false;
@@ -168,10 +173,12 @@ struct Watch : std::enable_shared_from_this<Watch> {
       if (batch->events.empty()) {
         std::weak_ptr<Watch> weak = shared_from_this();
         std::weak_ptr<http::Exchange> exchange = call->exchange;
-        watcher->arm([weak, exchange] {
+        const bool busy = call->core.metrics.watchers.load(std::memory_order_relaxed) > kManyWatchers &&
+                          call->core.clock.now_ms() - pumped_ms < kCoalesceMs;
+        watcher->arm([weak, exchange, delay_ms = busy ? kCoalesceMs : 0] {
           // Store's thread: only hop over to the connection's.
           if (const std::shared_ptr<http::Exchange> alive = exchange.lock()) {
-            alive->post(0, [weak] {
+            alive->post(delay_ms, [weak] {
               if (const std::shared_ptr<Watch> self = weak.lock()) self->pump();
             });
           }
@@ -182,6 +189,7 @@ struct Watch : std::enable_shared_from_this<Watch> {
       out.reserve(batch->events.size() * 3);
       for (const std::shared_ptr<const store::Event>& event : batch->events) frame_event(*event, out);
       call->core.metrics.watch_events.fetch_add(static_cast<std::int64_t>(out.size() / 3), std::memory_order_relaxed);
+      if (!out.empty()) pumped_ms = call->core.clock.now_ms();
       if (!out.empty() && !call->exchange->write(std::move(out))) return finish();
     }
   }
