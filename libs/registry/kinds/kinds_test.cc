@@ -1,0 +1,134 @@
+// Defaults, rules and table cells of the kinds, as data.
+#include <catch2/catch.hpp>
+
+#include "libs/registry/strategy.h"
+
+using namespace coxswain;
+using namespace coxswain::registry;
+
+namespace {
+
+json::Value parsed(const std::string& text) {
+  auto value = json::parse(text);
+  if (!value.ok()) FAIL(text << ": " << value.error().message);
+  return *value;
+}
+
+json::Value created(const char* group, const char* kind, const std::string& text) {
+  const Strategy& strategy = find_strategy(group, kind);
+  json::Value object = parsed(text);
+  if (strategy.default_object != nullptr) strategy.default_object(object);
+  if (strategy.prepare_create != nullptr) strategy.prepare_create(Context{}, object);
+  return object;
+}
+
+const char* const kPod = R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"a","image":"nginx"}]}})";
+
+}  // namespace
+
+TEST_CASE("pod defaults") {
+  struct Case {
+    const char* container;   // members of the container
+    const char* where;       // JSON pointer-ish, below spec.containers[0]
+    const char* expected;
+  };
+  const Case cases[] = {
+      {R"("image":"nginx")", "imagePullPolicy", R"("Always")"},
+      {R"("image":"nginx:latest")", "imagePullPolicy", R"("Always")"},
+      {R"("image":"localhost:5000/nginx:1.2")", "imagePullPolicy", R"("IfNotPresent")"},
+      {R"("image":"nginx@sha256:00")", "imagePullPolicy", R"("IfNotPresent")"},
+      {R"("image":"x")", "terminationMessagePath", R"("/dev/termination-log")"},
+      {R"("image":"x","ports":[{"containerPort":80}])", "ports", R"([{"containerPort":80,"protocol":"TCP"}])"},
+      {R"("image":"x","resources":{"limits":{"cpu":0.5,"memory":"1024Ki"}})", "resources",
+       R"({"limits":{"cpu":"500m","memory":"1Mi"},"requests":{"cpu":"500m","memory":"1Mi"}})"},
+      {R"("image":"x","env":[{"name":"N","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}])", "env",
+       R"([{"name":"N","valueFrom":{"fieldRef":{"fieldPath":"metadata.name","apiVersion":"v1"}}}])"},
+  };
+  for (const Case& c : cases) {
+    INFO(c.container);
+    const json::Value pod =
+        created("", "Pod", std::string(R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"a",)") + c.container + "}]}}");
+    const json::Value* found = pod.find_path({"spec", "containers"})->as_array()[0].find(c.where);
+    REQUIRE(found != nullptr);
+    CHECK(json::write(*found) == json::write(parsed(c.expected)));
+  }
+  const json::Value pod = created("", "Pod", kPod);
+  CHECK(pod.get_string_path({"spec", "restartPolicy"}) == "Always");
+  CHECK(pod.get_string_path({"spec", "schedulerName"}) == "default-scheduler");
+  CHECK(pod.get_string_path({"spec", "serviceAccountName"}) == "default");
+  CHECK(pod.find("spec")->get_int("terminationGracePeriodSeconds") == 30);
+  CHECK(pod.find_path({"spec", "tolerations"})->as_array().size() == 2);
+  CHECK(pod.get_string_path({"status", "phase"}) == "Pending");
+  CHECK(pod.get_string_path({"status", "qosClass"}) == "BestEffort");
+}
+
+TEST_CASE("defaults are idempotent and leave a template's requests alone") {
+  json::Value pod = created("", "Pod", kPod);
+  const json::Value once = pod;
+  find_strategy("", "Pod").default_object(pod);
+  CHECK(pod == once);
+  const json::Value deployment = created("apps", "Deployment", R"({"spec":{"template":{"spec":{"containers":[
+      {"name":"a","image":"x","resources":{"limits":{"cpu":"1"}}}]}}}})");
+  CHECK(deployment.find("spec")->get_int("replicas") == 1);
+  CHECK(deployment.get_string_path({"spec", "strategy", "rollingUpdate", "maxSurge"}) == "25%");
+  const json::Value& container = deployment.find_path({"spec", "template", "spec", "containers"})->as_array()[0];
+  CHECK(container.find_path({"resources", "requests"}) == nullptr);
+}
+
+TEST_CASE("rules of kinds") {
+  struct Case {
+    const char* group;
+    const char* kind;
+    const char* object;
+    const char* field;
+    const char* message;
+  };
+  const Case cases[] = {
+      {"", "Pod", R"({"spec":{"containers":[]}})", "spec.containers", "Required value"},
+      {"", "Pod", R"({"spec":{"containers":[{"name":"a","image":"x","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"2"}}}]}})",
+       "spec.containers[0].resources.requests", "must be less than or equal to cpu limit of 1"},
+      {"apps", "Deployment", R"({"spec":{"replicas":-1,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{}}}})",
+       "spec.replicas", "Invalid value: -1: must be greater than or equal to 0"},
+      {"apps", "Deployment", R"({"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"spec":{}}}})", "spec.template.metadata.labels",
+       "`selector` does not match template `labels`"},
+      {"", "Service", R"({"spec":{"ports":[{"port":0}]}})", "spec.ports[0].port", "must be between 1 and 65535, inclusive"},
+      {"", "ConfigMap", R"({"data":{"a b":""}})", "data[a b]", "a valid config key"},
+  };
+  for (const Case& c : cases) {
+    const json::Value object = created(c.group, c.kind, c.object);
+    Causes causes;
+    find_strategy(c.group, c.kind).validate_create(Context{}, object, causes);
+    INFO(c.kind << " " << c.field);
+    bool found = false;
+    for (const api::StatusCause& cause : causes) {
+      found = found || (cause.field == c.field && cause.message.find(c.message) != std::string::npos);
+    }
+    CHECK(found);
+  }
+}
+
+TEST_CASE("cells") {
+  struct Case {
+    const char* group;
+    const char* kind;
+    const char* object;
+    const char* column;
+    const char* expected;
+  };
+  const Case cases[] = {
+      {"", "Pod", R"({"spec":{"containers":[{},{}]},"status":{"phase":"Running","containerStatuses":[{"ready":true,"restartCount":2}]}})", "Ready", "1/2"},
+      {"", "Pod", R"({"spec":{},"status":{"phase":"Running","containerStatuses":[{"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}})", "Status", "CrashLoopBackOff"},
+      {"", "Pod", R"({"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"},"status":{"phase":"Running"}})", "Status", "Terminating"},
+      {"", "Pod", R"({"status":{"containerStatuses":[{"restartCount":2,"lastState":{"terminated":{"finishedAt":"1970-01-01T00:00:00Z"}}}]}})", "Restarts", "2"},
+      {"", "Pod", R"({"spec":{"readinessGates":[{"conditionType":"a"}]},"status":{"conditions":[{"type":"a","status":"True"}]}})", "Readiness Gates", "1/1"},
+      {"", "Service", R"({"spec":{"ports":[{"port":80,"nodePort":30080,"protocol":"TCP"},{"port":53,"protocol":"UDP"}]}})", "Port(s)", "80:30080/TCP,53/UDP"},
+      {"", "Node", R"({"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}]}})", "Status", "Ready,SchedulingDisabled"},
+      {"apps", "Deployment", R"({"spec":{"replicas":3},"status":{"readyReplicas":2}})", "Ready", "2/3"},
+  };
+  for (const Case& c : cases) {
+    INFO(c.kind << " " << c.column);
+    const json::Value cell = find_strategy(c.group, c.kind).table_cell(parsed(c.object), c.column, 0);
+    REQUIRE(cell.is_string());
+    CHECK(cell.as_string() == c.expected);
+  }
+}
