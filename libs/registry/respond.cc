@@ -117,7 +117,8 @@ api::Status status_of_store_error(const Error& error) {
     case ErrorCode::kOutOfRange:
       return api::timeout("Too large resource version: " + error.message, 1);
     case ErrorCode::kResourceExhausted:
-      if (error.message.find("queue") != std::string::npos) return api::too_many_requests(error.message, 1);
+      // The store says which bound it was: a full queue passes, a full disk needs an operator.
+      if (error.message.rfind("too many writes", 0) == 0) return api::too_many_requests(error.message, 1);
       return api::insufficient_storage(error.message);
     case ErrorCode::kDeadlineExceeded:
       return api::timeout(error.message, 1);
