@@ -93,6 +93,7 @@ Result<void> run(const Flags& flags, client::Daemon& daemon) {
   daemon.add_health_check("runtime", [&] { return pods.runtime_ok() ? "" : "the container runtime does not answer"; });
 
   client::ReflectorOptions mine;
+  mine.backoff_max_ms = 1000;  // one watch: ask again at once when the server is back
   mine.field_selector = "spec.nodeName=" + flags.node_name;
   client::Informer<v1::Pod> informer(*client, mine);
   informer.add_handler([&](const client::Change<v1::Pod>& change) {

@@ -30,6 +30,7 @@ class ReferencedObjects {
     if (item.informer) return;
     client::ReflectorOptions options;
     options.ns = ns;
+    options.backoff_max_ms = 5000;
     options.field_selector = "metadata.name=" + name;
     item.informer = std::make_shared<client::Informer<T>>(client_, options);
     item.informer->add_handler([this, ns](const client::Change<T>&) { changed_(ns); });
