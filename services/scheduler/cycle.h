@@ -1,0 +1,30 @@
+// One scheduling decision. Pure: the start index and the random choice among equals are passed in.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+#include "services/scheduler/cluster.h"
+#include "services/scheduler/plugin.h"
+
+namespace coxswain::scheduler {
+
+struct Decision {
+  std::string node;                            // "" when the pod fits nowhere
+  std::map<std::string, int> reasons;          // why not -> number of nodes
+  unsigned retry_on = 0;                       // ClusterEvents after which it may fit
+  std::size_t nodes_seen = 0;
+  std::size_t nodes_total = 0;
+
+  // "0/3 nodes are available: 1 Insufficient memory, 2 node(s) were unschedulable."
+  std::string message() const;
+};
+
+// How many feasible nodes are enough, as upstream: all of 100 or fewer, then a shrinking share.
+std::size_t feasible_nodes_wanted(std::size_t nodes);
+
+// `start` is where the search begins, so that all nodes get their turn; `pick` chooses among the best.
+Decision decide(const PodInfo& pod, const Cluster& cluster, std::size_t start, std::uint64_t pick);
+
+}  // namespace coxswain::scheduler
