@@ -1,0 +1,21 @@
+// All control loops over one set of informers, run while this process leads.
+#pragma once
+
+#include <stop_token>
+
+#include "libs/client/daemon.h"
+#include "services/controller-manager/context.h"
+
+namespace coxswain::controllers {
+
+struct ManagerOptions {
+  std::string kubeconfig;
+  std::string lease_namespace = "kube-system";
+  bool leader_elect = true;
+  Settings settings;
+};
+
+// Until a stop is requested. An error when it cannot start, or when leadership was lost.
+Result<void> run_manager(client::Daemon& daemon, ManagerOptions options);
+
+}  // namespace coxswain::controllers
