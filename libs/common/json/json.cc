@@ -1,5 +1,6 @@
 #include "libs/common/json/json.h"
 
+#include <cmath>
 #include <unordered_set>
 
 #include "rapidjson/error/en.h"
@@ -212,7 +213,14 @@ class Builder {
   bool Uint(unsigned n) { return add(Value(n)); }
   bool Int64(std::int64_t n) { return add(Value(static_cast<long>(n))); }
   bool Uint64(std::uint64_t n) { return add(Value(static_cast<unsigned long>(n))); }
-  bool Double(double d) { return add(Value(d)); }
+  bool Double(double d) {
+    // Just above the largest double RapidJSON rounds to infinity, which JSON cannot write.
+    if (!std::isfinite(d)) {
+      failure_ = "number too big to be stored in double";
+      return false;
+    }
+    return add(Value(d));
+  }
   bool RawNumber(const char*, rapidjson::SizeType, bool) { return false; }
   bool String(const char* text, rapidjson::SizeType size, bool) {
     return add(Value(std::string(text, size)));

@@ -18,7 +18,7 @@ TEST_CASE("parse and write keep order, integers and text") {
 
 TEST_CASE("malformed text is refused with a position") {
   for (const char* text : {"", "{", "{\"a\":}", "[1,]", "nul", "{\"a\":1}x", "\"\xff\"", "01", "+1",
-                           "{'a':1}", "\"\\x\""}) {
+                           "{'a':1}", "\"\\x\"", "2e308", "-1e999"}) {
     const auto parsed = json::parse(text);
     INFO(text);
     REQUIRE_FALSE(parsed.ok());
