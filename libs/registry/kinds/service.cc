@@ -18,6 +18,7 @@ void default_object(json::Value& object) {
   if (spec.get_string("sessionAffinity") == "ClientIP" && spec.find("sessionAffinityConfig") == nullptr) {
     spec["sessionAffinityConfig"]["clientIP"].set("timeoutSeconds", 10800);
   }
+  if (spec.get_string("sessionAffinity") == "None") spec.erase("sessionAffinityConfig");
   if (type != "ExternalName") set(spec, "internalTrafficPolicy", "Cluster");
   if (type == "NodePort" || type == "LoadBalancer") set(spec, "externalTrafficPolicy", "Cluster");
   if (type == "LoadBalancer" && spec.find("allocateLoadBalancerNodePorts") == nullptr) {
@@ -36,6 +37,14 @@ void default_object(json::Value& object) {
 
 void prepare_create(const Context&, json::Value& object) {
   object.set("status", json::Value::object({{"loadBalancer", json::Value::object()}}));
+}
+
+// A change of type takes away what belonged to the old one and was left as it was.
+void prepare_update(const Context&, const json::Value& old, json::Value& object) {
+  json::Value* spec = object.find("spec");
+  if (spec == nullptr || spec->get_string("type") != "ClusterIP" || old.get_string_path({"spec", "type"}) == "ClusterIP") return;
+  const std::string policy = spec->get_string("externalTrafficPolicy");
+  if (policy == old.get_string_path({"spec", "externalTrafficPolicy"})) spec->erase("externalTrafficPolicy");
 }
 
 void validate(const Context&, const json::Value& object, Causes& out) {
@@ -105,6 +114,7 @@ const Strategy& service_strategy() {
                                     .default_object = default_object,
                                     .prepare_create = prepare_create,
                                     .validate_create = validate,
+                                    .prepare_update = prepare_update,
                                     .validate_update = validate_update,
                                     .claims = service_claims,
                                     .allocate = allocate_service_addresses,
