@@ -22,6 +22,9 @@ if(COXSWAIN_CCACHE)
 endif()
 
 add_compile_options(-Wall -Wextra -Wno-missing-field-initializers -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options(-Wno-maybe-uninitialized)  # GCC 12 is wrong about std::optional at -O2
+endif()
 if(COXSWAIN_WERROR)
   add_compile_options(-Werror)
 endif()

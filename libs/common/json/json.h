@@ -27,6 +27,14 @@ using Array = std::vector<Value>;
 // Members in insertion order, unique keys, linear look-up (API objects are small).
 class Object {
  public:
+  // Defined below: Member is not complete yet here.
+  Object();
+  Object(const Object& other);
+  Object(Object&& other) noexcept;
+  Object& operator=(const Object& other);
+  Object& operator=(Object&& other) noexcept;
+  ~Object();
+
   Value* find(std::string_view key);
   const Value* find(std::string_view key) const;
   Value& set(std::string_view key, Value value);    // replaces or appends
@@ -34,12 +42,12 @@ class Object {
   bool erase(std::string_view key);
   // Appends without looking for the key; for callers that know it is new (parsers).
   Value& append(std::string key, Value value);
-  std::size_t size() const { return members_.size(); }
-  bool empty() const { return members_.empty(); }
-  auto begin() { return members_.begin(); }
-  auto end() { return members_.end(); }
-  auto begin() const { return members_.begin(); }
-  auto end() const { return members_.end(); }
+  std::size_t size() const;
+  bool empty() const;
+  std::vector<Member>::iterator begin();
+  std::vector<Member>::iterator end();
+  std::vector<Member>::const_iterator begin() const;
+  std::vector<Member>::const_iterator end() const;
 
  private:
   std::vector<Member> members_;
@@ -119,6 +127,19 @@ struct Member {
   std::string first;
   Value second;
 };
+
+inline Object::Object() = default;
+inline Object::Object(const Object& other) = default;
+inline Object::Object(Object&& other) noexcept = default;
+inline Object& Object::operator=(const Object& other) = default;
+inline Object& Object::operator=(Object&& other) noexcept = default;
+inline Object::~Object() = default;
+inline std::size_t Object::size() const { return members_.size(); }
+inline bool Object::empty() const { return members_.empty(); }
+inline std::vector<Member>::iterator Object::begin() { return members_.begin(); }
+inline std::vector<Member>::iterator Object::end() { return members_.end(); }
+inline std::vector<Member>::const_iterator Object::begin() const { return members_.begin(); }
+inline std::vector<Member>::const_iterator Object::end() const { return members_.end(); }
 
 struct ParseOptions {
   int max_depth = 64;
