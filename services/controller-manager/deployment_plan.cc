@@ -82,6 +82,7 @@ class Round {
     return std::min(limits_.unavailable, desired_);
   }
   std::int32_t total(bool old_only) const;
+  std::int32_t surge_room() const;
   void scale_to(Entry& entry, std::int32_t size);
   void mark_size(Entry& entry);
   void sync_revision();
@@ -116,6 +117,18 @@ std::int32_t Round::total(bool old_only) const {
     if (!old_only || is_old(i)) sum += entries_[i].size;
   }
   return sum;
+}
+
+// How many pods may be added now. A set that was told to shrink may still have its pods: until its
+// controller has reported, they count, and nothing is added.
+std::int32_t Round::surge_room() const {
+  std::int32_t occupied = 0;
+  for (std::size_t i = 0; i < entries_.size(); ++i) {
+    const ReplicaSet& set = *entries_[i].set;
+    if (is_old(i) && set.status.observedGeneration < set.metadata.generation) return 0;
+    occupied += std::max(entries_[i].size, set.status.replicas);
+  }
+  return std::max(0, desired_ + limits_.surge - occupied);
 }
 
 void Round::mark_size(Entry& entry) {
@@ -172,8 +185,7 @@ void Round::sync_revision() {
 
 std::int32_t Round::first_size() const {
   if (!rolling()) return desired_;
-  const std::int32_t room = desired_ + limits_.surge - total(false);
-  return std::clamp(room, 0, desired_);
+  return std::min(surge_room(), desired_);
 }
 
 void Round::create_new() {
@@ -277,8 +289,7 @@ void Round::roll() {
   Entry& entry = newest();
   if (entry.size > desired_) return scale_to(entry, desired_);
   if (entry.size < desired_) {
-    const std::int32_t room = desired_ + limits_.surge - total(false);
-    const std::int32_t more = std::clamp(room, 0, desired_ - entry.size);
+    const std::int32_t more = std::min(surge_room(), desired_ - entry.size);
     if (more > 0) return scale_to(entry, entry.size + more);
   }
   mark_size(entry);
