@@ -1,5 +1,6 @@
 #include "libs/client/daemon.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <unistd.h>
 
@@ -104,6 +105,7 @@ int run_daemon(const DaemonOptions& options, const std::function<Result<void>(Da
   sigaddset(&signals, SIGTERM);
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  mallopt(M_ARENA_MAX, 2);  // many threads that mostly wait: an arena each would only waste memory
   LogLevel level = LogLevel::kInfo;
   if (!parse_log_level(options.log_level, &level)) {
     return fail(options, make_error(ErrorCode::kInvalidArgument, "--log-level is debug, info, warning or error"));
@@ -119,6 +121,25 @@ int run_daemon(const DaemonOptions& options, const std::function<Result<void>(Da
   }
   if (*server != nullptr) (*server)->shutdown(0);
   return result.ok() ? 0 : fail(options, result.error());
+}
+
+void restart_process() {
+  std::string text;
+  if (FILE* f = std::fopen("/proc/self/cmdline", "r")) {
+    char buffer[4096];
+    for (std::size_t n = 0; (n = std::fread(buffer, 1, sizeof(buffer), f)) > 0;) text.append(buffer, n);
+    std::fclose(f);
+  }
+  std::vector<char*> arguments;
+  for (std::size_t at = 0; at < text.size(); at = text.find('\0', at) + 1) {
+    arguments.push_back(text.data() + at);
+    if (text.find('\0', at) == std::string::npos) break;
+  }
+  arguments.push_back(nullptr);
+  // Not closed here and now: other threads still use them, and a late write must not hit a reused number.
+  close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+  execv("/proc/self/exe", arguments.data());
+  _exit(1);
 }
 
 void wait_for_stop(std::stop_token stop) {

@@ -48,6 +48,11 @@ class Daemon {
 // on stderr.
 int run_daemon(const DaemonOptions& options, const std::function<Result<void>(Daemon&)>& body);
 
+// Replaces the process by a fresh one of the same program, arguments and pid: for a daemon that lost its
+// lease (e.g. in a long outage of the api-server) and must drop all it was doing at once, yet shall stand
+// by again without a supervisor. Every descriptor above stderr is closed.
+[[noreturn]] void restart_process();
+
 // Blocks until a stop is requested.
 void wait_for_stop(std::stop_token stop);
 

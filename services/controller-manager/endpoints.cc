@@ -132,7 +132,9 @@ ReconcileResult State::reconcile(const std::string& key) {
   if (result.ok()) result = write_legacy(*service, plan_subsets(*service, groups));
   if (!result.ok() && client::is_namespace_terminating(result.error())) return Requeue::none();
   // A slice that we just wrote may not be in the cache: a conflict or a vanished slice means look again.
-  if (!result.ok() && client::is_not_found(result.error())) return Requeue::after(100);
+  if (!result.ok() && (client::is_not_found(result.error()) || client::is_already_exists(result.error()))) {
+    return Requeue::after(100);
+  }
   return result;
 }
 

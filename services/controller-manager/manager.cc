@@ -1,7 +1,5 @@
 #include "services/controller-manager/manager.h"
 
-#include <unistd.h>
-
 #include <set>
 
 #include "libs/client/leader_elector.h"
@@ -52,11 +50,11 @@ Result<void> run_manager(client::Daemon& daemon, ManagerOptions options) {
   }
   client::LeaderElector elector(*client, {.ns = options.lease_namespace, .name = "kube-controller-manager"});
   const bool kept = elector.run(daemon.stop_token(), [&](std::stop_token stop) {
-    // Calls in flight must not outlive the lease: a process that lost it ends hard.
+    // Calls in flight must not outlive the lease: whoever lost it drops everything and stands by anew.
     const std::stop_callback on_lost(stop, [&daemon] {
       if (!daemon.stop_token().stop_requested()) {
-        log_error("leadership lost, exiting", {});
-        _exit(1);
+        log_error("leadership lost, starting anew", {});
+        client::restart_process();
       }
     });
     lead(context, stop);

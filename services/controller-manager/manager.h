@@ -15,7 +15,8 @@ struct ManagerOptions {
   Settings settings;
 };
 
-// Until a stop is requested. An error when it cannot start, or when leadership was lost.
+// Until a stop is requested. An error when it cannot start. A process that
+// loses leadership starts anew as a candidate (client::restart_process).
 Result<void> run_manager(client::Daemon& daemon, ManagerOptions options);
 
 }  // namespace coxswain::controllers
