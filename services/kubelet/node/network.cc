@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <vector>
 
@@ -89,6 +90,16 @@ Result<void> set_up_forwarding(const std::string& pod_cidr, const std::string& c
     }
   }
   return {};
+}
+
+void allow_hairpin(const std::string& bridge) {
+  std::error_code error;
+  for (const auto& port : std::filesystem::directory_iterator("/sys/class/net/" + bridge + "/brif", error)) {
+    const std::string path = port.path().string() + "/hairpin_mode";
+    std::ifstream current(path);
+    if (current.get() == '1') continue;
+    std::ofstream(path) << "1\n";
+  }
 }
 
 }  // namespace coxswain::kubelet

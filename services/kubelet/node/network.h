@@ -18,4 +18,8 @@ std::optional<std::string> first_address(const std::string& cidr);
 Result<void> set_up_forwarding(const std::string& pod_cidr, const std::string& cluster_cidr);
 std::string forwarding_ruleset(const std::string& pod_cidr, const std::string& cluster_cidr);
 
+// Lets packets leave the bridge by the port they came from. Where bridged traffic passes the packet
+// filter (br_netfilter), a pod that reaches itself through a Service needs it. Best effort, idempotent.
+void allow_hairpin(const std::string& bridge);
+
 }  // namespace coxswain::kubelet

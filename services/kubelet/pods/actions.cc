@@ -6,6 +6,7 @@
 #include "libs/common/base/strings.h"
 #include "libs/common/log/log.h"
 #include "services/kubelet/core/container_spec.h"
+#include "services/kubelet/node/network.h"
 #include "services/kubelet/pods/pod_manager.h"
 #include "services/kubelet/runtime/pause_image.h"
 
@@ -91,6 +92,7 @@ bool PodManager::create_sandbox(Entry& entry, const Action& action) {
     }
     if (!id.ok()) return std::move(id).error();
     COX_RETURN_IF_ERROR(runtime_.start(*id));
+    if (!entry.pod->spec.hostNetwork) allow_hairpin(kBridge);
     return runtime_.inspect(*id);
   };
   auto made = make();

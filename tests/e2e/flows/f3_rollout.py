@@ -52,6 +52,7 @@ def test_rolling_update_and_undo_without_a_failed_request(c):
 
 
 def test_pause_and_resume(c):
+    wait_until("the rollout before is over", 30, lambda: len(c.pods(NS, "app=web")) == 3)
     c.kubectl("rollout", "pause", "deployment/web", "-n", NS)
     c.kubectl("set", "env", "deployment/web", "-n", NS, "PAUSED=1")
     before = {p["metadata"]["name"] for p in c.pods(NS, "app=web")}
