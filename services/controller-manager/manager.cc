@@ -13,8 +13,7 @@ namespace {
 void lead(Context& context, std::stop_token stop) {
   context.informers.get<PodView>().add_index("controller", [](const PodView& pod) -> std::vector<std::string> {
     const auto* owner = client::controller_of(pod.metadata.ownerReferences);
-    if (owner == nullptr) return {};
-    return {owner->uid};
+    return {owner == nullptr ? std::string() : owner->uid};  // "" finds the orphans
   });
   context.informers.get<PodView>().add_index("node", [](const PodView& pod) { return std::vector{pod.node}; });
   std::vector<std::unique_ptr<Loop>> loops;

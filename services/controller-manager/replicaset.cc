@@ -48,7 +48,10 @@ class State {
 };
 
 ReconcileResult State::claim(const ReplicaSet& set, std::vector<PodPointer>* owned) {
-  const auto candidates = pods_.list(set.metadata.namespace_);
+  auto candidates = pods_.by_index("controller", set.metadata.uid);
+  for (auto& orphan : pods_.by_index("controller", "")) {
+    if (orphan->metadata.namespace_ == set.metadata.namespace_) candidates.push_back(std::move(orphan));
+  }
   std::vector<Claimable> claimables;
   claimables.reserve(candidates.size());
   for (const auto& pod : candidates) {
@@ -182,7 +185,10 @@ ReconcileResult State::reconcile(const std::string& key) {
   std::vector<PodPointer> owned;
   auto claimed = claim(*set, &owned);
   if (!claimed.ok()) return claimed;
-  const ReplicaSetPlan plan = plan_replicaset(*set, owned, related_per_node(*set), context_.clock.unix_ms());
+  // Crowding matters only to the choice of what to delete, and costs a look at the sibling sets.
+  const bool shrinks = static_cast<int>(owned.size()) > set->spec.replicas.value_or(1);
+  const auto related = shrinks ? related_per_node(*set) : std::map<std::string, int>{};
+  const ReplicaSetPlan plan = plan_replicaset(*set, owned, related, context_.clock.unix_ms());
   ReconcileResult managed = Requeue::none();
   if (settled && plan.create > 0) managed = create_pods(key, *set, plan.create);
   if (settled && !plan.remove.empty()) managed = remove_pods(key, *set, plan.remove);
