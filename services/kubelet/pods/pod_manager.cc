@@ -62,7 +62,7 @@ void PodManager::stop() {
   queue_.shutdown();
   for (auto& t : threads_) t.request_stop();
   threads_.clear();
-  while (async_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  tasks_.wait();
   statuses_.stop();
 }
 
@@ -291,13 +291,7 @@ PodFacts PodManager::facts(const Entry& entry) const {
   return out;
 }
 
-void PodManager::run_async(std::function<void()> task) {
-  ++async_;
-  std::thread([this, task = std::move(task)] {
-    task();
-    --async_;
-  }).detach();
-}
+void PodManager::run_async(std::function<void()> task) { tasks_.run(std::move(task)); }
 
 void PodManager::runtime_failed(const Error& error) {
   if (error.code != ErrorCode::kUnavailable) return;

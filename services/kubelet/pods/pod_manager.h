@@ -16,6 +16,7 @@
 #include "libs/client/work_queue.h"
 #include "services/kubelet/core/etc_files.h"
 #include "services/kubelet/core/plan.h"
+#include "services/kubelet/core/task_group.h"
 #include "services/kubelet/pods/cluster.h"
 #include "services/kubelet/pods/prober.h"
 #include "services/kubelet/pods/status_writer.h"
@@ -124,7 +125,7 @@ class PodManager {
   bool network_ready_ = false;                              // guarded by mutex_
   std::string network_message_ = "the node has no podCIDR yet";  // guarded by mutex_
   std::atomic<bool> runtime_ok_{true};
-  std::atomic<int> async_{0};
+  TaskGroup tasks_;                 // hooks and pulls
   std::vector<std::jthread> threads_;
 };
 

@@ -1,3 +1,4 @@
+#include "services/kubelet/core/task_group.h"
 #include "services/kubelet/server/server.h"
 
 #include <atomic>
@@ -43,7 +44,7 @@ class ServerImpl : public KubeletServer {
   void stop() override {
     stop_.request_stop();
     if (server_) server_->shutdown(500);
-    while (streams_ > 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    streams_.wait();
     server_.reset();
   }
 
@@ -55,14 +56,10 @@ class ServerImpl : public KubeletServer {
     if (request.path == "/pods") return list_pods(*exchange);
     const auto parts = split(request.path, '/');
     if (parts.size() == 5 && parts[1] == "containerLogs") {
-      if (streams_ >= kMaxStreams) return answer(*exchange, 429, "too many log streams\n");
+      if (streams_.running() >= kMaxStreams) return answer(*exchange, 429, "too many log streams\n");
       auto query = parse_log_query(request, system_clock().unix_ms());
       if (!query.ok()) return answer(*exchange, 400, query.error().message + "\n");
-      ++streams_;
-      std::thread([this, exchange, parts, query = *query] {
-        stream_logs(exchange, parts[2], parts[3], parts[4], query);
-        --streams_;
-      }).detach();
+      streams_.run([this, exchange, parts, query = *query] { stream_logs(exchange, parts[2], parts[3], parts[4], query); });
       return;
     }
     answer(*exchange, 404, "404 page not found\n");
@@ -111,7 +108,7 @@ class ServerImpl : public KubeletServer {
   PodManager& pods_;
   Runtime& runtime_;
   std::stop_source stop_;
-  std::atomic<int> streams_{0};
+  TaskGroup streams_;
   std::unique_ptr<http::Server> server_;
 };
 
