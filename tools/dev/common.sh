@@ -3,6 +3,8 @@
 COXSWAIN_HOME=${COXSWAIN_HOME:-/var/lib/coxswain}
 COXSWAIN_PORT=${COXSWAIN_PORT:-6443}
 BUILD_DIR=${COXSWAIN_BUILD_DIR:-$COXSWAIN_ROOT/build}
+# The compiler cache knows a file by its place in the tree, so that every clone profits.
+export CCACHE_BASEDIR=$COXSWAIN_ROOT CCACHE_NOHASHDIR=1
 STEP=0
 STEPS=0
 
