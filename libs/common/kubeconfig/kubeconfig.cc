@@ -143,7 +143,8 @@ Result<void> save(const std::string& path, const Config& config, const std::stri
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
   if (error) return make_error(ErrorCode::kIo, "cannot create the folder of " + path + ": " + error.message());
-  return pki::write_file_atomic(path, format(config, cluster_name), 0600);
+  // Written anew at every start of the api-server.
+  return pki::write_file_atomic(path, format(config, cluster_name), 0600, pki::Durability::kRemade);
 }
 
 }  // namespace coxswain::kubeconfig

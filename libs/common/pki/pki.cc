@@ -168,12 +168,12 @@ bool is_current(X509* certificate, EVP_PKEY* key, X509* wanted, X509* issuer, st
          X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_subject_name(wanted)) == 0 && names_in(certificate) == names_in(wanted);
 }
 
-Result<void> write_pair(const KeyPair& paths, EVP_PKEY* key, X509* certificate) {
+Result<void> write_pair(const KeyPair& paths, EVP_PKEY* key, X509* certificate, Durability durability) {
   COX_ASSIGN_OR_RETURN(const std::string key_text, key_pem(key));
   COX_ASSIGN_OR_RETURN(const std::string certificate_text, certificate_pem(certificate));
   // The key first: a certificate without its key would be taken for damaged and made again.
-  COX_RETURN_IF_ERROR(write_file_atomic(paths.key_path, key_text, 0600));
-  return write_file_atomic(paths.certificate_path, certificate_text, 0644);
+  COX_RETURN_IF_ERROR(write_file_atomic(paths.key_path, key_text, 0600, durability));
+  return write_file_atomic(paths.certificate_path, certificate_text, 0644, durability);
 }
 
 Result<void> make_directory(const std::string& dir) {
@@ -208,7 +208,7 @@ Result<KeyPair> ensure_ca(const std::string& dir, std::int64_t now_unix_ms) {
   CertificateRequest request;
   request.common_name = "coxswain-ca";
   COX_ASSIGN_OR_RETURN(const Certificate certificate, make_certificate(request, key.get(), {nullptr, key.get()}, now_unix_ms));
-  COX_RETURN_IF_ERROR(write_pair(paths, key.get(), certificate.get()));
+  COX_RETURN_IF_ERROR(write_pair(paths, key.get(), certificate.get(), Durability::kSynced));
   return paths;
 }
 
@@ -234,7 +234,7 @@ Result<KeyPair> ensure_certificate(const std::string& dir, const std::string& na
     }
   }
   ERR_clear_error();
-  COX_RETURN_IF_ERROR(write_pair(paths, key.get(), wanted.get()));
+  COX_RETURN_IF_ERROR(write_pair(paths, key.get(), wanted.get(), Durability::kRemade));
   return paths;
 }
 
@@ -264,7 +264,7 @@ Result<std::string> read_file(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-Result<void> write_file_atomic(const std::string& path, const std::string& bytes, int mode) {
+Result<void> write_file_atomic(const std::string& path, const std::string& bytes, int mode, Durability durability) {
   const auto failed = [&path](int fd) {
     const Error error = make_error(ErrorCode::kIo, "cannot write " + path + ": " + std::strerror(errno));
     if (fd >= 0) ::close(fd);
@@ -279,9 +279,11 @@ Result<void> write_file_atomic(const std::string& path, const std::string& bytes
     if (n < 0) return failed(fd);
     at += static_cast<std::size_t>(n);
   }
-  if (::fsync(fd) != 0) return failed(fd);
+  const bool synced = durability == Durability::kSynced;
+  if (synced && ::fsync(fd) != 0) return failed(fd);
   if (::close(fd) != 0) return failed(-1);
   if (::rename(temporary.c_str(), path.c_str()) != 0) return failed(-1);
+  if (!synced) return {};
   const std::string parent = std::filesystem::path(path).parent_path();
   const int dir = ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (dir >= 0) {

@@ -36,8 +36,13 @@ Result<KeyPair> ensure_certificate(const std::string& dir, const std::string& na
 // An EC key pair for signing service account tokens: <dir>/<name>.key and .pub.
 Result<KeyPair> ensure_signing_key(const std::string& dir, const std::string& name);
 
-// A whole file, written atomically and durably with the given mode.
-Result<void> write_file_atomic(const std::string& path, const std::string& bytes, int mode);
+// Whether a file must survive a power loss, or may be missing or damaged after one because it is then
+// made again. A sync costs milliseconds, and a first start writes some twenty files.
+enum class Durability { kSynced, kRemade };
+
+// A whole file, written atomically with the given mode.
+Result<void> write_file_atomic(const std::string& path, const std::string& bytes, int mode,
+                               Durability durability = Durability::kSynced);
 Result<std::string> read_file(const std::string& path);
 
 }  // namespace coxswain::pki
