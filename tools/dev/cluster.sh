@@ -10,7 +10,8 @@ daemon_pid() {
   file=$(pid_file "$1")
   [ -f "$file" ] || return 1
   pid=$(cat "$file")
-  [ -n "$pid" ] && [ "$(readlink "/proc/$pid/exe" 2>/dev/null | sed 's/ (deleted)$//;s|.*/||')" = "$1" ] || return 1
+  # By its command line: a linker may rename the old binary when it writes a new one.
+  [ -n "$pid" ] && [ "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | head -1 | sed 's|.*/||')" = "$1" ] || return 1
   printf '%s' "$pid"
 }
 
