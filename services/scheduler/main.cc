@@ -29,7 +29,8 @@ Result<void> run(const Options& options, client::Daemon& daemon) {
   election.name = "kube-scheduler";
   client::LeaderElector elector(*api, election);
   if (!elector.run(daemon.stop_token(), [&](std::stop_token leading) { scheduler.run(leading); })) {
-    return make_error(ErrorCode::kUnavailable, "lost the leader lease: another scheduler leads now; restart to stand by");
+    // All that was assumed may be wrong now: forget it, and stand by anew.
+    client::restart_process();
   }
   return {};
 }

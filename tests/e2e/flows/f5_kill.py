@@ -32,3 +32,14 @@ def test_cluster_still_works(c):
     c.kubectl("scale", "deployment/web", "-n", NS, "--replicas=4")
     c.wait_ready(NS, "app=web", 4, seconds=60)
     c.kubectl("delete", "namespace", NS, "--timeout=90s")
+
+
+def test_long_outage_of_the_api_server(c):
+    """Longer than the leader leases' renew deadline: the control loops drop their leadership and take it up again."""
+    c.kill("api-server", signal.SIGKILL)
+    time.sleep(14)
+    c.start_daemon("api-server")
+    wait_until("the api-server answers", 20, c.api_ready)
+    c.apply(namespace("after") + "---" + deployment("web", "after", replicas=1, readiness=False))
+    c.wait_ready("after", "app=web", 1, seconds=90)
+    c.kubectl("delete", "namespace", "after", "--timeout=90s")
