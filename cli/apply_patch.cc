@@ -9,10 +9,13 @@ using api::schema::Container;
 using api::schema::Field;
 using api::schema::Type;
 
-const Field* field_of(const Type* type, const std::string& name) { return type == nullptr ? nullptr : type->find(name); }
+const Field* field_of(const Type* type, const std::string& name) {
+  return type == nullptr ? nullptr : type->find(name);
+}
 
 bool merges_by_key(const Field* field) {
-  return field != nullptr && field->container == Container::kList && field->patch_merge && !field->patch_merge_key.empty();
+  return field != nullptr && field->container == Container::kList && field->patch_merge &&
+         !field->patch_merge_key.empty();
 }
 
 const json::Value* find_by_key(const json::Value& list, std::string_view key, const json::Value& element) {
@@ -25,11 +28,13 @@ const json::Value* find_by_key(const json::Value& list, std::string_view key, co
   return nullptr;
 }
 
-json::Value diff(const json::Value& last, const json::Value& wanted, const json::Value& live, const Type* type);
+json::Value diff(const json::Value& last, const json::Value& wanted, const json::Value& live,
+                 const Type* type);
 
 // A list of objects with a merge key: changed and new elements in full or in part, `$patch: delete`
 // for elements that were applied before and are gone now.
-json::Value diff_keyed_list(const json::Value& last, const json::Value& wanted, const json::Value& live, const Field& field) {
+json::Value diff_keyed_list(const json::Value& last, const json::Value& wanted, const json::Value& live,
+                            const Field& field) {
   const std::string_view key = field.patch_merge_key;
   json::Value out = json::Value::array();
   for (const json::Value& element : wanted.as_array()) {
@@ -46,7 +51,8 @@ json::Value diff_keyed_list(const json::Value& last, const json::Value& wanted, 
   }
   if (last.is_array()) {
     for (const json::Value& element : last.as_array()) {
-      if (find_by_key(wanted, key, element) != nullptr || find_by_key(live, key, element) == nullptr) continue;
+      if (find_by_key(wanted, key, element) != nullptr || find_by_key(live, key, element) == nullptr)
+        continue;
       json::Value removal = json::Value::object({{"$patch", "delete"}});
       removal.set(key, *element.find(key));
       out.push_back(std::move(removal));
@@ -56,8 +62,10 @@ json::Value diff_keyed_list(const json::Value& last, const json::Value& wanted, 
 }
 
 // The change of one member; null when there is none.
-json::Value diff_member(const json::Value& last, const json::Value& wanted, const json::Value& live, const Field* field) {
-  if (wanted.is_array() && live.is_array() && merges_by_key(field)) return diff_keyed_list(last, wanted, live, *field);
+json::Value diff_member(const json::Value& last, const json::Value& wanted, const json::Value& live,
+                        const Field* field) {
+  if (wanted.is_array() && live.is_array() && merges_by_key(field))
+    return diff_keyed_list(last, wanted, live, *field);
   if (wanted.is_object() && live.is_object()) {
     const bool is_struct = field != nullptr && field->container == Container::kOne && field->type != nullptr;
     return diff(last, wanted, live, is_struct ? field->type : nullptr);
@@ -65,7 +73,8 @@ json::Value diff_member(const json::Value& last, const json::Value& wanted, cons
   return wanted == live ? json::Value() : wanted;
 }
 
-json::Value diff(const json::Value& last, const json::Value& wanted, const json::Value& live, const Type* type) {
+json::Value diff(const json::Value& last, const json::Value& wanted, const json::Value& live,
+                 const Type* type) {
   json::Value patch = json::Value::object();
   for (const auto& [name, value] : wanted.as_object()) {
     if (value.is_null()) continue;
@@ -75,7 +84,8 @@ json::Value diff(const json::Value& last, const json::Value& wanted, const json:
       continue;
     }
     const json::Value* before = last.find(name);
-    json::Value change = diff_member(before == nullptr ? json::Value() : *before, value, *there, field_of(type, name));
+    json::Value change =
+        diff_member(before == nullptr ? json::Value() : *before, value, *there, field_of(type, name));
     if (!change.is_null()) patch.set(name, std::move(change));
   }
   if (last.is_object()) {
@@ -89,14 +99,15 @@ json::Value diff(const json::Value& last, const json::Value& wanted, const json:
 }  // namespace
 
 json::Value with_last_applied(json::Value object) {
-  if (json::Value* annotations = object.find_path({"metadata", "annotations"})) annotations->erase(kLastApplied);
+  if (json::Value* annotations = object.find_path({"metadata", "annotations"}))
+    annotations->erase(kLastApplied);
   std::string text = json::write(object) + "\n";
   object["metadata"]["annotations"].set(kLastApplied, std::move(text));
   return object;
 }
 
-json::Value three_way_patch(const json::Value& last_applied, const json::Value& wanted, const json::Value& live,
-                            const api::schema::Type* type) {
+json::Value three_way_patch(const json::Value& last_applied, const json::Value& wanted,
+                            const json::Value& live, const api::schema::Type* type) {
   return diff(last_applied, wanted, live, type);
 }
 

@@ -17,7 +17,7 @@ json::Value with_last_applied(json::Value object);
 
 // `type` null: a kind that the catalogue does not know; the patch is then a JSON merge patch, else a
 // strategic merge patch. Null when nothing is to do.
-json::Value three_way_patch(const json::Value& last_applied, const json::Value& wanted, const json::Value& live,
-                            const api::schema::Type* type);
+json::Value three_way_patch(const json::Value& last_applied, const json::Value& wanted,
+                            const json::Value& live, const api::schema::Type* type);
 
 }  // namespace coxswain::cli

@@ -26,20 +26,25 @@ TEST_CASE("three-way patches") {
     const char* patch;  // "null": nothing to do
   };
   const Row rows[] = {
-      {"nothing changed, the server's defaults stay", R"({"spec":{"type":"ClusterIP"}})", R"({"spec":{"type":"ClusterIP"}})",
-       R"({"spec":{"type":"ClusterIP","clusterIP":"10.0.0.1"}})", "null"},
+      {"nothing changed, the server's defaults stay", R"({"spec":{"type":"ClusterIP"}})",
+       R"({"spec":{"type":"ClusterIP"}})", R"({"spec":{"type":"ClusterIP","clusterIP":"10.0.0.1"}})", "null"},
       {"a value changed", R"({"spec":{"type":"ClusterIP"}})", R"({"spec":{"type":"NodePort"}})",
        R"({"spec":{"type":"ClusterIP","clusterIP":"10.0.0.1"}})", R"({"spec":{"type":"NodePort"}})"},
-      {"a field that was applied is gone now", R"({"spec":{"externalName":"a","type":"X"}})", R"({"spec":{"type":"X"}})",
-       R"({"spec":{"externalName":"a","type":"X"}})", R"({"spec":{"externalName":null}})"},
-      {"a field of others stays", R"({"spec":{}})", R"({"spec":{"type":"X"}})", R"({"spec":{"externalName":"a","type":"X"}})", "null"},
+      {"a field that was applied is gone now", R"({"spec":{"externalName":"a","type":"X"}})",
+       R"({"spec":{"type":"X"}})", R"({"spec":{"externalName":"a","type":"X"}})",
+       R"({"spec":{"externalName":null}})"},
+      {"a field of others stays", R"({"spec":{}})", R"({"spec":{"type":"X"}})",
+       R"({"spec":{"externalName":"a","type":"X"}})", "null"},
       {"keyed lists merge: the node port that the server chose stays",
        R"({"spec":{"ports":[{"port":80,"name":"a"}]}})", R"({"spec":{"ports":[{"port":80,"name":"b"}]}})",
-       R"({"spec":{"ports":[{"port":80,"name":"a","nodePort":30001}]}})", R"({"spec":{"ports":[{"port":80,"name":"b"}]}})"},
-      {"an element is added and one removed", R"({"spec":{"ports":[{"port":80}]}})", R"({"spec":{"ports":[{"port":81}]}})",
-       R"({"spec":{"ports":[{"port":80,"nodePort":1}]}})", R"({"spec":{"ports":[{"port":81},{"port":80,"$patch":"delete"}]}})"},
-      {"maps lose keys that were applied", R"({"spec":{"selector":{"a":"1","b":"2"}}})", R"({"spec":{"selector":{"a":"1"}}})",
-       R"({"spec":{"selector":{"a":"1","b":"2","c":"3"}}})", R"({"spec":{"selector":{"b":null}}})"},
+       R"({"spec":{"ports":[{"port":80,"name":"a","nodePort":30001}]}})",
+       R"({"spec":{"ports":[{"port":80,"name":"b"}]}})"},
+      {"an element is added and one removed", R"({"spec":{"ports":[{"port":80}]}})",
+       R"({"spec":{"ports":[{"port":81}]}})", R"({"spec":{"ports":[{"port":80,"nodePort":1}]}})",
+       R"({"spec":{"ports":[{"port":81},{"port":80,"$patch":"delete"}]}})"},
+      {"maps lose keys that were applied", R"({"spec":{"selector":{"a":"1","b":"2"}}})",
+       R"({"spec":{"selector":{"a":"1"}}})", R"({"spec":{"selector":{"a":"1","b":"2","c":"3"}}})",
+       R"({"spec":{"selector":{"b":null}}})"},
   };
   for (const Row& row : rows) {
     INFO(row.why);

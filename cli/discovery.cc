@@ -5,7 +5,8 @@
 namespace coxswain::cli {
 namespace {
 
-constexpr std::string_view kAggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+constexpr std::string_view kAggregated =
+    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 std::vector<std::string> string_list(const json::Value* value) {
   std::vector<std::string> out;
@@ -23,7 +24,8 @@ bool contains(const std::vector<std::string>& list, std::string_view text) {
   return false;
 }
 
-ResourceKind parse_resource(const std::string& group, const std::string& version, const json::Value& resource) {
+ResourceKind parse_resource(const std::string& group, const std::string& version,
+                            const json::Value& resource) {
   ResourceKind kind;
   kind.group = group;
   kind.version = version;
@@ -35,7 +37,8 @@ ResourceKind parse_resource(const std::string& group, const std::string& version
   kind.categories = string_list(resource.find("categories"));
   kind.listable = contains(string_list(resource.find("verbs")), "list");
   if (const json::Value* subs = resource.find("subresources"); subs != nullptr && subs->is_array()) {
-    for (const json::Value& sub : subs->as_array()) kind.subresources.push_back(sub.get_string("subresource"));
+    for (const json::Value& sub : subs->as_array())
+      kind.subresources.push_back(sub.get_string("subresource"));
   }
   return kind;
 }
@@ -77,8 +80,10 @@ Discovery Discovery::from_documents(const json::Value& core, const json::Value& 
 }
 
 api::ApiResult<Discovery> Discovery::load(client::ApiClient& client) {
-  COX_ASSIGN_OR_RETURN(const json::Value core, client.raw("GET", "/api", {}, "application/json", kAggregated));
-  COX_ASSIGN_OR_RETURN(const json::Value groups, client.raw("GET", "/apis", {}, "application/json", kAggregated));
+  COX_ASSIGN_OR_RETURN(const json::Value core,
+                       client.raw("GET", "/api", {}, "application/json", kAggregated));
+  COX_ASSIGN_OR_RETURN(const json::Value groups,
+                       client.raw("GET", "/apis", {}, "application/json", kAggregated));
   return from_documents(core, groups);
 }
 
@@ -91,7 +96,8 @@ const ResourceKind* Discovery::find(std::string_view name) const {
   const std::string_view rest = name.substr(dot + 1);
   for (const ResourceKind& kind : kinds_) {
     if (!matches_name(kind, name.substr(0, dot))) continue;
-    if (rest == kind.group || rest == kind.version + "." + kind.group || (kind.group.empty() && rest == kind.version)) {
+    if (rest == kind.group || rest == kind.version + "." + kind.group ||
+        (kind.group.empty() && rest == kind.version)) {
       return &kind;
     }
   }
@@ -116,7 +122,8 @@ std::vector<const ResourceKind*> Discovery::category(std::string_view name) cons
 namespace {
 
 Error unknown_kind(std::string_view name) {
-  return make_error(ErrorCode::kInvalidArgument, "the server doesn't have a resource type \"" + std::string(name) +
+  return make_error(ErrorCode::kInvalidArgument, "the server doesn't have a resource type \"" +
+                                                     std::string(name) +
                                                      "\"; `coxctl api-resources` lists those it has");
 }
 
@@ -124,14 +131,17 @@ Error unknown_kind(std::string_view name) {
 
 Result<std::vector<Target>> parse_targets(const Discovery& discovery, const std::vector<std::string>& words) {
   if (words.empty()) {
-    return make_error(ErrorCode::kInvalidArgument, "say which resource: for example `pods`, `pod NAME`, `deployment/NAME`");
+    return make_error(ErrorCode::kInvalidArgument,
+                      "say which resource: for example `pods`, `pod NAME`, `deployment/NAME`");
   }
   std::vector<Target> targets;
   if (words[0].find('/') != std::string::npos) {
     for (const std::string& word : words) {
       const std::size_t slash = word.find('/');
       if (slash == std::string::npos || slash + 1 == word.size()) {
-        return make_error(ErrorCode::kInvalidArgument, "there is no need to mix forms: write TYPE/NAME for every object, not '" + word + "'");
+        return make_error(
+            ErrorCode::kInvalidArgument,
+            "there is no need to mix forms: write TYPE/NAME for every object, not '" + word + "'");
       }
       const ResourceKind* kind = discovery.find(std::string_view(word).substr(0, slash));
       if (kind == nullptr) return unknown_kind(word.substr(0, slash));

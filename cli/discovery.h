@@ -1,4 +1,5 @@
-// Which kinds the server has: resolves what users type ("po", "deploy/web", "endpointslices.discovery.k8s.io").
+// Which kinds the server has: resolves what users type ("po", "deploy/web",
+// "endpointslices.discovery.k8s.io").
 #pragma once
 
 #include <optional>

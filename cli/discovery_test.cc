@@ -20,7 +20,8 @@ cli::Discovery sample() {
 
 TEST_CASE("kinds are found by every name") {
   const cli::Discovery discovery = sample();
-  for (const char* name : {"deployments", "deployment", "deploy", "Deployment", "deployments.apps", "deploy.apps", "deployments.v1.apps"}) {
+  for (const char* name : {"deployments", "deployment", "deploy", "Deployment", "deployments.apps",
+                           "deploy.apps", "deployments.v1.apps"}) {
     INFO(name);
     REQUIRE(discovery.find(name) != nullptr);
     CHECK(discovery.find(name)->kind == "Deployment");
@@ -39,7 +40,8 @@ TEST_CASE("targets") {
   CHECK(cli::parse_targets(discovery, {"all"})->size() == 2);
   CHECK(cli::parse_targets(discovery, {"pod", "a", "b"})->at(1).name == "b");
   CHECK(cli::parse_targets(discovery, {"pod/a", "deploy/b"})->at(1).kind->kind == "Deployment");
-  for (const std::vector<std::string>& bad : std::vector<std::vector<std::string>>{{}, {"x"}, {"pod/a", "b"}, {"pod/"}, {"x/a"}}) {
+  for (const std::vector<std::string>& bad :
+       std::vector<std::vector<std::string>>{{}, {"x"}, {"pod/a", "b"}, {"pod/"}, {"x/a"}}) {
     CHECK_FALSE(cli::parse_targets(discovery, bad).ok());
   }
 }

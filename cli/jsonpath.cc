@@ -90,8 +90,10 @@ class Path {
     }
     Nodes out;
     for (const json::Value* node : sources) {
-      if (name == "*") children(*node, out);
-      else if (const json::Value* found = node->find(name)) out.push_back(found);
+      if (name == "*")
+        children(*node, out);
+      else if (const json::Value* found = node->find(name))
+        out.push_back(found);
     }
     return out;
   }
@@ -106,7 +108,8 @@ class Path {
       for (const json::Value* node : nodes) children(*node, out);
       return out;
     }
-    if (inside.starts_with("?(") && inside.ends_with(")")) return filter(nodes, inside.substr(2, inside.size() - 3));
+    if (inside.starts_with("?(") && inside.ends_with(")"))
+      return filter(nodes, inside.substr(2, inside.size() - 3));
     if (inside.size() >= 2 && (inside[0] == '\'' || inside[0] == '"')) {
       Nodes out;
       const std::string key = unescape(inside.substr(1, inside.size() - 2));
@@ -124,8 +127,10 @@ class Path {
     for (std::size_t i = at_; i < text_.size(); ++i) {
       const char c = text_[i];
       if (quote != 0) {
-        if (c == '\\') ++i;
-        else if (c == quote) quote = 0;
+        if (c == '\\')
+          ++i;
+        else if (c == quote)
+          quote = 0;
       } else if (c == '\'' || c == '"') {
         quote = c;
       } else if (c == '[') {
@@ -146,7 +151,8 @@ class Path {
       if (!number && !part.empty()) return bad("'" + std::string(inside) + "' is not an index");
       numbers.push_back(number);
     }
-    if (numbers.size() > 2 || (numbers.size() == 1 && !numbers[0])) return bad("'" + std::string(inside) + "' is not an index");
+    if (numbers.size() > 2 || (numbers.size() == 1 && !numbers[0]))
+      return bad("'" + std::string(inside) + "' is not an index");
     Nodes out;
     for (const json::Value* node : nodes) {
       if (!node->is_array()) continue;
@@ -156,7 +162,8 @@ class Path {
       std::int64_t first = from_end(numbers[0].value_or(0));
       std::int64_t last = numbers.size() == 2 ? from_end(numbers[1].value_or(size)) : first + 1;
       if (numbers.size() == 1 && (first < 0 || first >= size)) {
-        return bad("array index out of bounds: index " + std::to_string(*numbers[0]) + ", length " + std::to_string(size));
+        return bad("array index out of bounds: index " + std::to_string(*numbers[0]) + ", length " +
+                   std::to_string(size));
       }
       for (first = std::max<std::int64_t>(first, 0), last = std::min(last, size); first < last; ++first) {
         out.push_back(&items[static_cast<std::size_t>(first)]);
@@ -179,7 +186,8 @@ class Path {
     const std::string_view left = trim(expression.substr(0, where));
     std::string_view right = op.empty() ? std::string_view() : trim(expression.substr(where + op.size()));
     std::string wanted(right);
-    if (right.size() >= 2 && (right[0] == '"' || right[0] == '\'')) wanted = unescape(right.substr(1, right.size() - 2));
+    if (right.size() >= 2 && (right[0] == '"' || right[0] == '\''))
+      wanted = unescape(right.substr(1, right.size() - 2));
     Nodes out;
     for (const json::Value* node : nodes) {
       Nodes items;
@@ -230,9 +238,12 @@ Result<std::vector<Piece>> tokenize(std::string_view text) {
     std::size_t close = open + 1;
     char quote = 0;
     for (; close < text.size() && (quote != 0 || text[close] != '}'); ++close) {
-      if (quote != 0 && text[close] == '\\') ++close;
-      else if (quote != 0 && text[close] == quote) quote = 0;
-      else if (quote == 0 && (text[close] == '"' || text[close] == '\'')) quote = text[close];
+      if (quote != 0 && text[close] == '\\')
+        ++close;
+      else if (quote != 0 && text[close] == quote)
+        quote = 0;
+      else if (quote == 0 && (text[close] == '"' || text[close] == '\''))
+        quote = text[close];
     }
     if (close >= text.size()) return bad("unclosed { in '" + std::string(text) + "'");
     pieces.push_back({true, std::string(trim(text.substr(open + 1, close - open - 1)))});
@@ -243,11 +254,11 @@ Result<std::vector<Piece>> tokenize(std::string_view text) {
 
 constexpr int kMaxRangeDepth = 8;
 
-Result<std::size_t> render(const std::vector<Piece>& pieces, std::size_t at, const json::Value& node, int depth,
-                           bool emit, std::string& out);
+Result<std::size_t> render(const std::vector<Piece>& pieces, std::size_t at, const json::Value& node,
+                           int depth, bool emit, std::string& out);
 
-Result<std::size_t> render_range(const std::vector<Piece>& pieces, std::size_t at, const json::Value& node, int depth,
-                                 bool emit, std::string& out) {
+Result<std::size_t> render_range(const std::vector<Piece>& pieces, std::size_t at, const json::Value& node,
+                                 int depth, bool emit, std::string& out) {
   if (depth >= kMaxRangeDepth) return bad("{range} is nested too deeply");
   Nodes nodes;
   if (emit) {
@@ -265,8 +276,8 @@ Result<std::size_t> render_range(const std::vector<Piece>& pieces, std::size_t a
 }
 
 // Renders up to {end} (of a range) or the end; returns where it stopped.
-Result<std::size_t> render(const std::vector<Piece>& pieces, std::size_t at, const json::Value& node, int depth,
-                           bool emit, std::string& out) {
+Result<std::size_t> render(const std::vector<Piece>& pieces, std::size_t at, const json::Value& node,
+                           int depth, bool emit, std::string& out) {
   while (at < pieces.size()) {
     const Piece& piece = pieces[at];
     if (piece.expression && piece.text == "end") {

@@ -39,7 +39,8 @@ TEST_CASE("jsonpath templates") {
     REQUIRE(result.ok());
     CHECK(*result == row.expected);
   }
-  for (const char* text : {"{.a", "{range .items[*]}", "{end}", "{.items[x]}", "{.items[9]}", "{?}", "{.items[}"}) {
+  for (const char* text :
+       {"{.a", "{range .items[*]}", "{end}", "{.items[x]}", "{.items[9]}", "{?}", "{.items[}"}) {
     INFO(text);
     CHECK_FALSE(cli::eval_jsonpath(text, document).ok());
   }

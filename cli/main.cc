@@ -1,8 +1,8 @@
 // coxctl: a small kubectl-style client. Flags are parsed here and nowhere else.
-#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <CLI/CLI.hpp>
 
 #include "cli/commands/commands.h"
 #include "cli/completion.h"
@@ -25,7 +25,8 @@ struct AllOptions {
 
 void add_common(CLI::App* command, GlobalOptions& global) {
   command->add_option("-n,--namespace", global.ns, "Namespace (default: the context's, else \"default\")");
-  command->add_option("--kubeconfig", global.kubeconfig, "Kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)");
+  command->add_option("--kubeconfig", global.kubeconfig,
+                      "Kubeconfig file (default: $KUBECONFIG, then ~/.kube/config)");
 }
 
 void add_reading(CLI::App& app, AllOptions& o) {
@@ -33,7 +34,8 @@ void add_reading(CLI::App& app, AllOptions& o) {
   get->add_option("target", o.get.targets, "TYPE [NAME...] or TYPE/NAME...")->required();
   get->add_option("-o,--output", o.get.output, "wide, yaml, json, name or jsonpath=TEMPLATE");
   get->add_option("-l,--selector", o.get.label_selector, "Label selector, for example app=web,tier!=cache");
-  get->add_option("--field-selector", o.get.field_selector, "Field selector, for example status.phase=Running");
+  get->add_option("--field-selector", o.get.field_selector,
+                  "Field selector, for example status.phase=Running");
   get->add_flag("-A,--all-namespaces", o.global.all_namespaces, "All namespaces");
   get->add_flag("-w,--watch", o.get.watch, "Go on and show changes");
   get->add_flag("--no-headers", o.get.no_headers, "No header line");
@@ -80,8 +82,9 @@ void add_writing(CLI::App& app, AllOptions& o) {
   remove->add_option("--timeout", o.remove.timeout_s, "Seconds to wait at most");
   add_common(remove, o.global);
   remove->callback([&o] {
-    o.code = o.remove.targets.empty() && o.remove.files.empty() ? fail_usage("name what to delete, or give -f FILE")
-                                                                : run_delete(o.global, o.remove);
+    o.code = o.remove.targets.empty() && o.remove.files.empty()
+                 ? fail_usage("name what to delete, or give -f FILE")
+                 : run_delete(o.global, o.remove);
   });
 
   CLI::App* scale = app.add_subcommand("scale", "Set the number of replicas");
@@ -102,7 +105,8 @@ void add_other(CLI::App& app, AllOptions& o) {
   add_common(resources, o.global);
   resources->callback([&o] { o.code = run_api_resources(o.global); });
 
-  CLI::App* completion = app.add_subcommand("completion", "Print a completion script: source <(coxctl completion bash)");
+  CLI::App* completion =
+      app.add_subcommand("completion", "Print a completion script: source <(coxctl completion bash)");
   completion->add_option("shell", o.shell, "bash or zsh")->required()->check(CLI::IsMember({"bash", "zsh"}));
   completion->callback([&o] {
     std::fputs(completion_script(o.shell).c_str(), stdout);
@@ -118,11 +122,12 @@ int main(int argc, char** argv) {
   CLI::App app{"coxctl talks to a Coxswain (or any Kubernetes) API server"};
   app.require_subcommand(1);
   app.set_version_flag("--version", COXSWAIN_VERSION);
-  app.footer("Examples:\n"
-             "  coxctl get pods -A -o wide\n"
-             "  coxctl apply -f app.yaml\n"
-             "  coxctl logs web-abc12 -f\n"
-             "  coxctl scale deployment/web --replicas=5");
+  app.footer(
+      "Examples:\n"
+      "  coxctl get pods -A -o wide\n"
+      "  coxctl apply -f app.yaml\n"
+      "  coxctl logs web-abc12 -f\n"
+      "  coxctl scale deployment/web --replicas=5");
   coxswain::cli::AllOptions options;
   coxswain::cli::add_reading(app, options);
   coxswain::cli::add_writing(app, options);

@@ -59,7 +59,8 @@ Result<std::vector<json::Value>> read_objects(const std::vector<std::string>& fi
   return objects;
 }
 
-Result<ObjectPlace> place_of(const Discovery& discovery, const json::Value& object, const std::string& default_ns) {
+Result<ObjectPlace> place_of(const Discovery& discovery, const json::Value& object,
+                             const std::string& default_ns) {
   const std::string kind = object.get_string("kind");
   const std::string api_version = object.get_string("apiVersion");
   const std::string name = object.get_string_path({"metadata", "name"});
@@ -70,7 +71,8 @@ Result<ObjectPlace> place_of(const Discovery& discovery, const json::Value& obje
   ObjectPlace place;
   place.kind = discovery.find_kind(api_version, kind);
   if (place.kind == nullptr) {
-    return make_error(ErrorCode::kInvalidArgument, "no matches for kind \"" + kind + "\" in version \"" + api_version +
+    return make_error(ErrorCode::kInvalidArgument, "no matches for kind \"" + kind + "\" in version \"" +
+                                                       api_version +
                                                        "\"; `coxctl api-resources` lists what there is");
   }
   place.name = name;

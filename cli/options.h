@@ -11,9 +11,9 @@
 namespace coxswain::cli {
 
 struct GlobalOptions {
-  std::string kubeconfig;      // --kubeconfig; "": $KUBECONFIG, then ~/.kube/config
-  std::string ns;              // -n
-  bool all_namespaces = false; // -A
+  std::string kubeconfig;       // --kubeconfig; "": $KUBECONFIG, then ~/.kube/config
+  std::string ns;               // -n
+  bool all_namespaces = false;  // -A
 };
 
 // One connection, and the namespace that the kubeconfig's context or -n names.

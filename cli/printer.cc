@@ -83,7 +83,8 @@ std::string format_table(const json::Value& table, const TableOptions& options) 
   return align(lines);
 }
 
-Result<std::string> format_object(const json::Value& object, std::string_view format, std::string_view qualified_singular) {
+Result<std::string> format_object(const json::Value& object, std::string_view format,
+                                  std::string_view qualified_singular) {
   if (format == "json") return json::write_pretty(object) + "\n";
   if (format == "yaml") return yaml::write(object);
   if (format == "name") {

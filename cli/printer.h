@@ -10,17 +10,18 @@
 namespace coxswain::cli {
 
 struct TableOptions {
-  bool wide = false;             // columns with a priority too
+  bool wide = false;  // columns with a priority too
   bool headers = true;
-  bool with_namespace = false;   // a NAMESPACE column in front
-  bool show_labels = false;      // a LABELS column at the end
-  std::string name_prefix;       // "pod/" when several kinds are shown
+  bool with_namespace = false;  // a NAMESPACE column in front
+  bool show_labels = false;     // a LABELS column at the end
+  std::string name_prefix;      // "pod/" when several kinds are shown
 };
 
 // A meta.k8s.io/v1 Table as aligned text, like kubectl's. Empty when it has no rows.
 std::string format_table(const json::Value& table, const TableOptions& options);
 
 // `format` is yaml, json, name or jsonpath=TEMPLATE. The error lists what there is.
-Result<std::string> format_object(const json::Value& object, std::string_view format, std::string_view qualified_singular);
+Result<std::string> format_object(const json::Value& object, std::string_view format,
+                                  std::string_view qualified_singular);
 
 }  // namespace coxswain::cli

@@ -16,7 +16,8 @@ std::string with_dry_run(std::string path, bool dry_run) {
   return dry_run ? path + "&dryRun=All" : path;
 }
 
-api::ApiResult<const char*> create(Session& session, const ObjectPlace& place, const json::Value& object, bool dry_run) {
+api::ApiResult<const char*> create(Session& session, const ObjectPlace& place, const json::Value& object,
+                                   bool dry_run) {
   const std::string path = with_dry_run(place.kind->info().path(place.ns), dry_run);
   auto created = session.api->raw("POST", path, json::write(with_last_applied(object)));
   if (!created.ok()) return std::move(created).error();
@@ -24,7 +25,8 @@ api::ApiResult<const char*> create(Session& session, const ObjectPlace& place, c
 }
 
 // Created, configured or unchanged. A conflict with another writer is tried again from the new state.
-api::ApiResult<const char*> apply_one(Session& session, const ObjectPlace& place, const json::Value& object, bool dry_run) {
+api::ApiResult<const char*> apply_one(Session& session, const ObjectPlace& place, const json::Value& object,
+                                      bool dry_run) {
   constexpr int kTries = 5;
   api::Status last_error;
   for (int attempt = 0; attempt < kTries; ++attempt) {
@@ -37,7 +39,8 @@ api::ApiResult<const char*> apply_one(Session& session, const ObjectPlace& place
     }
     if (!live.ok()) return std::move(live).error();
     json::Value last;
-    if (const json::Value* text = live->find_path({"metadata", "annotations", kLastApplied}); text != nullptr && text->is_string()) {
+    if (const json::Value* text = live->find_path({"metadata", "annotations", kLastApplied});
+        text != nullptr && text->is_string()) {
       if (auto parsed = json::parse(text->as_string()); parsed.ok()) last = *parsed;
     }
     const api::schema::Type* type = type_of(*place.kind);
@@ -46,9 +49,11 @@ api::ApiResult<const char*> apply_one(Session& session, const ObjectPlace& place
     if (const json::Value* version = live->find_path({"metadata", "resourceVersion"})) {
       patch["metadata"].set("resourceVersion", *version);
     }
-    const char* content_type = type == nullptr ? "application/merge-patch+json" : "application/strategic-merge-patch+json";
-    auto patched = session.api->raw("PATCH", with_dry_run(place.kind->info().path(place.ns, place.name), dry_run),
-                                    json::write(patch), content_type);
+    const char* content_type =
+        type == nullptr ? "application/merge-patch+json" : "application/strategic-merge-patch+json";
+    auto patched =
+        session.api->raw("PATCH", with_dry_run(place.kind->info().path(place.ns, place.name), dry_run),
+                         json::write(patch), content_type);
     if (patched.ok()) return "configured";
     last_error = patched.error();
     if (!client::is_conflict(last_error)) break;

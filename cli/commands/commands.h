@@ -12,7 +12,7 @@ namespace coxswain::cli {
 
 struct GetOptions {
   std::vector<std::string> targets;
-  std::string output;            // "", wide, yaml, json, name, jsonpath=...
+  std::string output;  // "", wide, yaml, json, name, jsonpath=...
   std::string label_selector;
   std::string field_selector;
   bool watch = false;
@@ -28,7 +28,7 @@ struct DescribeOptions {
 int run_describe(const GlobalOptions& global, const DescribeOptions& options);
 
 struct ApplyOptions {
-  std::vector<std::string> files;   // paths, folders, "-"
+  std::vector<std::string> files;  // paths, folders, "-"
   bool dry_run = false;
 };
 int run_apply(const GlobalOptions& global, const ApplyOptions& options);
@@ -77,6 +77,7 @@ struct ObjectPlace {
   std::string name;
   std::string label() const { return kind->qualified_singular() + "/" + name; }
 };
-Result<ObjectPlace> place_of(const Discovery& discovery, const json::Value& object, const std::string& default_ns);
+Result<ObjectPlace> place_of(const Discovery& discovery, const json::Value& object,
+                             const std::string& default_ns);
 
 }  // namespace coxswain::cli

@@ -17,23 +17,30 @@ struct Doomed {
 
 Result<client::DeleteOptions> delete_options(const DeleteCommandOptions& options) {
   client::DeleteOptions out;
-  if (options.cascade == "background") out.propagation_policy = "Background";
-  else if (options.cascade == "foreground") out.propagation_policy = "Foreground";
-  else if (options.cascade == "orphan") out.propagation_policy = "Orphan";
-  else return make_error(ErrorCode::kInvalidArgument, "--cascade is background, foreground or orphan");
-  if (options.force) out.grace_period_seconds = 0;
-  else if (options.grace_period >= 0) out.grace_period_seconds = options.grace_period;
+  if (options.cascade == "background")
+    out.propagation_policy = "Background";
+  else if (options.cascade == "foreground")
+    out.propagation_policy = "Foreground";
+  else if (options.cascade == "orphan")
+    out.propagation_policy = "Orphan";
+  else
+    return make_error(ErrorCode::kInvalidArgument, "--cascade is background, foreground or orphan");
+  if (options.force)
+    out.grace_period_seconds = 0;
+  else if (options.grace_period >= 0)
+    out.grace_period_seconds = options.grace_period;
   return out;
 }
 
 // Everything that a collection holds and the selector picks.
-api::ApiResult<void> add_collection(Session& session, const Target& target, const DeleteCommandOptions& options,
-                                    std::vector<Doomed>& out) {
+api::ApiResult<void> add_collection(Session& session, const Target& target,
+                                    const DeleteCommandOptions& options, std::vector<Doomed>& out) {
   client::ListOptions list;
   list.label_selector = options.label_selector;
   const std::string ns = target.kind->namespaced ? session.ns : "";
   auto listed = session.api->for_each(target.kind->info(), ns, list, [&](json::Value item) {
-    out.push_back({target.kind, ns, item.get_string_path({"metadata", "name"}), item.get_string_path({"metadata", "uid"})});
+    out.push_back({target.kind, ns, item.get_string_path({"metadata", "name"}),
+                   item.get_string_path({"metadata", "uid"})});
   });
   if (!listed.ok()) return std::move(listed).error();
   return {};
@@ -50,8 +57,9 @@ int wait_gone(Session& session, const std::vector<Doomed>& objects, std::int64_t
   for (const Doomed& object : objects) {
     while (!gone(session, object)) {
       if (std::chrono::steady_clock::now() > deadline) {
-        return fail(make_error(ErrorCode::kDeadlineExceeded, object.kind->plural + " \"" + object.name +
-                    "\" is still there: a finalizer may hold it (see metadata.finalizers)"));
+        return fail(make_error(ErrorCode::kDeadlineExceeded,
+                               object.kind->plural + " \"" + object.name +
+                                   "\" is still there: a finalizer may hold it (see metadata.finalizers)"));
       }
       std::this_thread::sleep_for(std::chrono::milliseconds(200));
     }

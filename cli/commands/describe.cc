@@ -57,13 +57,14 @@ json::Value hide_secret_data(const json::Value& data) {
 
 void print_events(Session& session, const ResourceKind& kind, const json::Value& object) {
   client::ListOptions options;
-  options.field_selector = "involvedObject.kind=" + kind.kind + ",involvedObject.name=" +
-                           object.get_string_path({"metadata", "name"});
+  options.field_selector = "involvedObject.kind=" + kind.kind +
+                           ",involvedObject.name=" + object.get_string_path({"metadata", "name"});
   const std::string uid = object.get_string_path({"metadata", "uid"});
   if (!uid.empty() && kind.kind != "Node") options.field_selector += ",involvedObject.uid=" + uid;
   std::vector<json::Value> events;
   const std::string ns = kind.namespaced ? object.get_string_path({"metadata", "namespace"}) : "";
-  auto listed = session.api->for_each(kEvents, ns, options, [&](json::Value event) { events.push_back(std::move(event)); });
+  auto listed = session.api->for_each(kEvents, ns, options,
+                                      [&](json::Value event) { events.push_back(std::move(event)); });
   if (!listed.ok() || events.empty()) {
     std::printf("Events:       <none>\n");
     return;
@@ -74,22 +75,25 @@ void print_events(Session& session, const ResourceKind& kind, const json::Value&
     }
     return event.get_string_path({"metadata", "creationTimestamp"});
   };
-  std::stable_sort(events.begin(), events.end(), [&](const auto& a, const auto& b) { return seen(a) < seen(b); });
+  std::stable_sort(events.begin(), events.end(),
+                   [&](const auto& a, const auto& b) { return seen(a) < seen(b); });
   std::printf("Events:\n  %-8s %-22s %-6s %-24s %s\n", "Type", "Reason", "Age", "From", "Message");
   for (const json::Value& event : events) {
     std::string from = event.get_string_path({"source", "component"});
     if (from.empty()) from = event.get_string("reportingComponent");
     const std::int64_t count = event.get_int("count", 1);
     const std::string times = count > 1 ? " (x" + std::to_string(count) + ")" : "";
-    std::printf("  %-8s %-22s %-6s %-24s %s%s\n", event.get_string("type").c_str(), event.get_string("reason").c_str(),
-                age_of(seen(event)).c_str(), from.c_str(), event.get_string("message").c_str(), times.c_str());
+    std::printf("  %-8s %-22s %-6s %-24s %s%s\n", event.get_string("type").c_str(),
+                event.get_string("reason").c_str(), age_of(seen(event)).c_str(), from.c_str(),
+                event.get_string("message").c_str(), times.c_str());
   }
 }
 
 void describe(Session& session, const ResourceKind& kind, const json::Value& object) {
   const std::string created = object.get_string_path({"metadata", "creationTimestamp"});
   std::printf("%-14s%s\n", "Name:", object.get_string_path({"metadata", "name"}).c_str());
-  if (kind.namespaced) std::printf("%-14s%s\n", "Namespace:", object.get_string_path({"metadata", "namespace"}).c_str());
+  if (kind.namespaced)
+    std::printf("%-14s%s\n", "Namespace:", object.get_string_path({"metadata", "namespace"}).c_str());
   print_map("Labels:", object.find_path({"metadata", "labels"}));
   print_map("Annotations:", object.find_path({"metadata", "annotations"}));
   std::printf("%-14s%s (%s ago)\n", "Created:", created.c_str(), age_of(created).c_str());
@@ -127,13 +131,16 @@ int run_describe(const GlobalOptions& global, const DescribeOptions& options) {
     const std::string ns = target.kind->namespaced && !global.all_namespaces ? session->ns : "";
     if (!target.name.empty()) {
       auto object = session->api->get_json(target.kind->info(), ns, target.name);
-      if (object.ok()) show(*target.kind, *object);
-      else code |= fail(object.error());
+      if (object.ok())
+        show(*target.kind, *object);
+      else
+        code |= fail(object.error());
       continue;
     }
     client::ListOptions list;
     list.label_selector = options.label_selector;
-    auto listed = session->api->for_each(target.kind->info(), ns, list, [&](json::Value item) { show(*target.kind, item); });
+    auto listed = session->api->for_each(target.kind->info(), ns, list,
+                                         [&](json::Value item) { show(*target.kind, item); });
     if (!listed.ok()) code |= fail(listed.error());
   }
   return code;

@@ -8,8 +8,7 @@
 namespace coxswain::cli {
 namespace {
 
-constexpr std::string_view kTableAccept =
-    "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
+constexpr std::string_view kTableAccept = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 
 std::string collection_target(const Session& session, const GlobalOptions& global, const Target& target,
                               const GetOptions& options) {
@@ -40,7 +39,8 @@ int get_one(Session& session, const GlobalOptions& global, const GetOptions& opt
             bool several, bool* printed) {
   const std::string path = collection_target(session, global, target, options);
   const bool table = is_table_output(options);
-  auto answer = session.api->raw("GET", path, {}, "application/json", table ? kTableAccept : "application/json");
+  auto answer =
+      session.api->raw("GET", path, {}, "application/json", table ? kTableAccept : "application/json");
   if (!answer.ok()) return fail(answer.error());
   std::string text;
   if (table) {
@@ -82,7 +82,8 @@ int watch(Session& session, const GlobalOptions& global, const GetOptions& optio
     if (table) {
       text = format_table(*object, shape);
       shape.headers = false;
-    } else if (auto formatted = format_object(*object, options.output, target.kind->qualified_singular()); formatted.ok()) {
+    } else if (auto formatted = format_object(*object, options.output, target.kind->qualified_singular());
+               formatted.ok()) {
       text = *formatted;
     }
     std::fwrite(text.data(), 1, text.size(), stdout);
@@ -115,7 +116,8 @@ int run_get(const GlobalOptions& global, const GetOptions& options) {
   }
   if (!printed && code == 0 && is_table_output(options)) {
     const bool cluster = !targets->front().kind->namespaced || global.all_namespaces;
-    std::fprintf(stderr, "No resources found%s\n", cluster ? "" : (" in " + session->ns + " namespace.").c_str());
+    std::fprintf(stderr, "No resources found%s\n",
+                 cluster ? "" : (" in " + session->ns + " namespace.").c_str());
   }
   return code;
 }

@@ -12,10 +12,14 @@ std::int64_t duration_seconds(const std::string& text) {
   const auto number = parse_int64(std::string_view(text).substr(0, text.size() - 1));
   if (!number || *number <= 0) return -1;
   switch (text.back()) {
-    case 's': return *number;
-    case 'm': return *number * 60;
-    case 'h': return *number * 3600;
-    default: return -1;
+    case 's':
+      return *number;
+    case 'm':
+      return *number * 60;
+    case 'h':
+      return *number * 3600;
+    default:
+      return -1;
   }
 }
 
@@ -74,8 +78,9 @@ int run_scale(const GlobalOptions& global, const ScaleOptions& options) {
       const json::Value* replicas = scale->find_path({"spec", "replicas"});
       const std::int64_t have = replicas != nullptr ? replicas->as_int() : 0;
       if (have != options.current_replicas) {
-        return fail(make_error(ErrorCode::kConflict, "expected replicas to be " + std::to_string(options.current_replicas) +
-                                                         ", was " + std::to_string(have)));
+        return fail(make_error(ErrorCode::kConflict, "expected replicas to be " +
+                                                         std::to_string(options.current_replicas) + ", was " +
+                                                         std::to_string(have)));
       }
       patch["metadata"].set("resourceVersion", scale->get_string_path({"metadata", "resourceVersion"}));
     }

@@ -8,7 +8,8 @@
 namespace coxswain::client {
 namespace {
 
-constexpr std::string_view kMetadataOnly = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
+constexpr std::string_view kMetadataOnly =
+    "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
 constexpr std::string_view kNoAnswer = "ConnectionError";  // Status::reason when there was no answer at all
 
 Status from_transport(const Error& error) {
@@ -29,15 +30,19 @@ Status from_answer(const http::ClientResponse& response) {
   Status status;
   status.code = response.status;
   status.reason = response.status == 404 ? "NotFound" : "Unknown";
-  status.message = "the server answered " + std::to_string(response.status) + ": " + response.body.substr(0, 200);
+  status.message =
+      "the server answered " + std::to_string(response.status) + ": " + response.body.substr(0, 200);
   return status;
 }
 
 const char* content_type_of(PatchType type) {
   switch (type) {
-    case PatchType::kJson: return "application/json-patch+json";
-    case PatchType::kMerge: return "application/merge-patch+json";
-    case PatchType::kStrategicMerge: return "application/strategic-merge-patch+json";
+    case PatchType::kJson:
+      return "application/json-patch+json";
+    case PatchType::kMerge:
+      return "application/merge-patch+json";
+    case PatchType::kStrategicMerge:
+      return "application/strategic-merge-patch+json";
   }
   return "";
 }
@@ -58,7 +63,9 @@ ListPage page_of(json::Value answer) {
 bool is_connection_error(const Status& status) { return status.reason == kNoAnswer; }
 bool is_not_found(const Status& status) { return status.code == 404 && status.reason == "NotFound"; }
 bool is_conflict(const Status& status) { return status.code == 409 && status.reason == "Conflict"; }
-bool is_already_exists(const Status& status) { return status.code == 409 && status.reason == "AlreadyExists"; }
+bool is_already_exists(const Status& status) {
+  return status.code == 409 && status.reason == "AlreadyExists";
+}
 bool is_expired(const Status& status) { return status.code == 410; }
 
 bool is_namespace_terminating(const Status& status) {
@@ -80,7 +87,11 @@ std::string make_query(const std::vector<std::pair<std::string_view, std::string
 }
 
 ApiClient::ApiClient(std::shared_ptr<http::Client> transport, Options options, Clock& clock)
-    : transport_(std::move(transport)), options_(options), clock_(clock), tokens_(options.burst), refilled_ms_(clock.now_ms()) {}
+    : transport_(std::move(transport)),
+      options_(options),
+      clock_(clock),
+      tokens_(options.burst),
+      refilled_ms_(clock.now_ms()) {}
 
 // A token bucket: `burst` calls at once, `qps` a second over time.
 void ApiClient::wait_for_token() {
@@ -90,7 +101,8 @@ void ApiClient::wait_for_token() {
     {
       std::lock_guard lock(mutex_);
       const std::int64_t now_ms = clock_.now_ms();
-      tokens_ = std::min<double>(options_.burst, tokens_ + static_cast<double>(now_ms - refilled_ms_) * options_.qps / 1000);
+      tokens_ = std::min<double>(options_.burst,
+                                 tokens_ + static_cast<double>(now_ms - refilled_ms_) * options_.qps / 1000);
       refilled_ms_ = now_ms;
       if (tokens_ >= 1) {
         tokens_ -= 1;
@@ -98,12 +110,13 @@ void ApiClient::wait_for_token() {
       }
       missing = 1 - tokens_;
     }
-    std::this_thread::sleep_for(std::chrono::milliseconds(1 + static_cast<std::int64_t>(missing * 1000 / options_.qps)));
+    std::this_thread::sleep_for(
+        std::chrono::milliseconds(1 + static_cast<std::int64_t>(missing * 1000 / options_.qps)));
   }
 }
 
-ApiResult<json::Value> ApiClient::raw(std::string_view method, std::string target, std::string body, std::string_view content_type,
-                                      std::string_view accept) {
+ApiResult<json::Value> ApiClient::raw(std::string_view method, std::string target, std::string body,
+                                      std::string_view content_type, std::string_view accept) {
   wait_for_token();
   http::ClientRequest request;
   request.method = method;
@@ -119,33 +132,41 @@ ApiResult<json::Value> ApiClient::raw(std::string_view method, std::string targe
   json::ParseOptions options;
   options.max_values = 50'000'000;  // lists of a whole cluster
   auto parsed = json::parse(answer->body, options);
-  if (!parsed.ok()) return from_transport(make_error(ErrorCode::kUnavailable, "the server's answer is not JSON: " + parsed.error().message));
+  if (!parsed.ok())
+    return from_transport(
+        make_error(ErrorCode::kUnavailable, "the server's answer is not JSON: " + parsed.error().message));
   return std::move(*parsed);
 }
 
-ApiResult<json::Value> ApiClient::get_json(const ResourceInfo& resource, std::string_view ns, std::string_view name) {
+ApiResult<json::Value> ApiClient::get_json(const ResourceInfo& resource, std::string_view ns,
+                                           std::string_view name) {
   return raw("GET", resource.path(ns, name));
 }
 
-ApiResult<json::Value> ApiClient::create_json(const ResourceInfo& resource, std::string_view ns, json::Value object, std::string_view name,
+ApiResult<json::Value> ApiClient::create_json(const ResourceInfo& resource, std::string_view ns,
+                                              json::Value object, std::string_view name,
                                               std::string_view subresource) {
   return raw("POST", resource.path(ns, name, subresource), json::write(object));
 }
 
-ApiResult<json::Value> ApiClient::update_json(const ResourceInfo& resource, std::string_view ns, std::string_view name, json::Value object,
+ApiResult<json::Value> ApiClient::update_json(const ResourceInfo& resource, std::string_view ns,
+                                              std::string_view name, json::Value object,
                                               std::string_view subresource) {
   return raw("PUT", resource.path(ns, name, subresource), json::write(object));
 }
 
-ApiResult<json::Value> ApiClient::patch_json(const ResourceInfo& resource, std::string_view ns, std::string_view name, PatchType type,
-                                             const json::Value& body, std::string_view subresource) {
+ApiResult<json::Value> ApiClient::patch_json(const ResourceInfo& resource, std::string_view ns,
+                                             std::string_view name, PatchType type, const json::Value& body,
+                                             std::string_view subresource) {
   return raw("PATCH", resource.path(ns, name, subresource), json::write(body), content_type_of(type));
 }
 
-ApiResult<void> ApiClient::remove_json(const ResourceInfo& resource, std::string_view ns, std::string_view name, const DeleteOptions& options) {
+ApiResult<void> ApiClient::remove_json(const ResourceInfo& resource, std::string_view ns,
+                                       std::string_view name, const DeleteOptions& options) {
   json::Value body = json::Value::object({{"kind", "DeleteOptions"}, {"apiVersion", "v1"}});
   if (!options.propagation_policy.empty()) body.set("propagationPolicy", options.propagation_policy);
-  if (options.grace_period_seconds) body.set("gracePeriodSeconds", json::Value(static_cast<long>(*options.grace_period_seconds)));
+  if (options.grace_period_seconds)
+    body.set("gracePeriodSeconds", json::Value(static_cast<long>(*options.grace_period_seconds)));
   if (!options.precondition_uid.empty()) body["preconditions"].set("uid", options.precondition_uid);
   if (!options.precondition_resource_version.empty()) {
     body["preconditions"].set("resourceVersion", options.precondition_resource_version);
@@ -155,7 +176,8 @@ ApiResult<void> ApiClient::remove_json(const ResourceInfo& resource, std::string
   return {};
 }
 
-ApiResult<void> ApiClient::bind(std::string_view ns, std::string_view pod, std::string_view node, std::string_view uid) {
+ApiResult<void> ApiClient::bind(std::string_view ns, std::string_view pod, std::string_view node,
+                                std::string_view uid) {
   json::Value body = json::Value::object({{"apiVersion", "v1"}, {"kind", "Binding"}});
   body["metadata"] = json::Value::object({{"name", pod}, {"namespace", ns}});
   if (!uid.empty()) body["metadata"].set("uid", uid);
@@ -166,18 +188,22 @@ ApiResult<void> ApiClient::bind(std::string_view ns, std::string_view pod, std::
   return {};
 }
 
-ApiResult<ListPage> ApiClient::list_page(const ResourceInfo& resource, std::string_view ns, const ListOptions& options) {
-  const std::string query = make_query({{"labelSelector", options.label_selector},
-                                        {"fieldSelector", options.field_selector},
-                                        {"limit", options.limit > 0 ? std::to_string(options.limit) : ""},
-                                        {"resourceVersion", options.continue_token.empty() ? options.resource_version : ""},
-                                        {"continue", options.continue_token}});
-  auto answer = raw("GET", resource.path(ns) + query, {}, {}, options.metadata_only ? kMetadataOnly : std::string_view());
+ApiResult<ListPage> ApiClient::list_page(const ResourceInfo& resource, std::string_view ns,
+                                         const ListOptions& options) {
+  const std::string query =
+      make_query({{"labelSelector", options.label_selector},
+                  {"fieldSelector", options.field_selector},
+                  {"limit", options.limit > 0 ? std::to_string(options.limit) : ""},
+                  {"resourceVersion", options.continue_token.empty() ? options.resource_version : ""},
+                  {"continue", options.continue_token}});
+  auto answer = raw("GET", resource.path(ns) + query, {}, {},
+                    options.metadata_only ? kMetadataOnly : std::string_view());
   if (!answer.ok()) return std::move(answer).error();
   return page_of(std::move(*answer));
 }
 
-ApiResult<std::string> ApiClient::for_each(const ResourceInfo& resource, std::string_view ns, ListOptions options,
+ApiResult<std::string> ApiClient::for_each(const ResourceInfo& resource, std::string_view ns,
+                                           ListOptions options,
                                            const std::function<void(json::Value)>& take) {
   while (true) {
     auto page = list_page(resource, ns, options);
@@ -189,7 +215,8 @@ ApiResult<std::string> ApiClient::for_each(const ResourceInfo& resource, std::st
 }
 
 ApiResult<void> ApiClient::stream_lines(std::string target, std::string_view accept, std::int64_t timeout_ms,
-                                        const std::function<bool(std::string_view)>& on_line, std::stop_token stop) {
+                                        const std::function<bool(std::string_view)>& on_line,
+                                        std::stop_token stop) {
   http::ClientRequest request;
   request.target = std::move(target);
   request.headers.emplace_back("Accept", accept.empty() ? "application/json" : std::string(accept));
@@ -214,7 +241,8 @@ ApiResult<void> ApiClient::stream_lines(std::string target, std::string_view acc
     if (!ended) pending.append(data);
     return !ended;
   };
-  auto answer = transport_->stream(request, [](int, const http::Headers&) {}, on_data, stop);
+  auto answer = transport_->stream(
+      request, [](int, const http::Headers&) {}, on_data, stop);
   if (stop.stop_requested() || ended) return {};
   if (!answer.ok()) return from_transport(answer.error());
   if (answer->status < 200 || answer->status >= 300) return from_answer(*answer);

@@ -31,10 +31,10 @@ using api::Status;
 
 // No answer from the server: refused, reset, timed out. The outcome of a write is then unknown.
 bool is_connection_error(const Status& status);
-bool is_not_found(const Status& status);        // 404 with reason NotFound
-bool is_conflict(const Status& status);         // 409 Conflict (stale resourceVersion)
-bool is_already_exists(const Status& status);   // 409 AlreadyExists
-bool is_expired(const Status& status);          // 410: relist
+bool is_not_found(const Status& status);       // 404 with reason NotFound
+bool is_conflict(const Status& status);        // 409 Conflict (stale resourceVersion)
+bool is_already_exists(const Status& status);  // 409 AlreadyExists
+bool is_expired(const Status& status);         // 410: relist
 // 403 because the namespace is being deleted: creating again does not help.
 bool is_namespace_terminating(const Status& status);
 
@@ -43,14 +43,14 @@ enum class PatchType { kJson, kMerge, kStrategicMerge };
 struct ListOptions {
   std::string label_selector;
   std::string field_selector;
-  std::int64_t limit = 500;           // per page
-  std::string resource_version;       // "" is the latest; "0" any
-  std::string continue_token;         // only for list_page
-  bool metadata_only = false;         // ask for PartialObjectMetadata
+  std::int64_t limit = 500;      // per page
+  std::string resource_version;  // "" is the latest; "0" any
+  std::string continue_token;    // only for list_page
+  bool metadata_only = false;    // ask for PartialObjectMetadata
 };
 
 struct DeleteOptions {
-  std::string propagation_policy;     // Orphan, Background, Foreground; "" is the kind's default
+  std::string propagation_policy;  // Orphan, Background, Foreground; "" is the kind's default
   std::optional<std::int64_t> grace_period_seconds;
   std::string precondition_uid;
   std::string precondition_resource_version;
@@ -60,22 +60,23 @@ struct DeleteOptions {
 struct ListPage {
   std::vector<json::Value> items;
   std::string resource_version;
-  std::string continue_token;         // "" at the end
+  std::string continue_token;  // "" at the end
 };
 
 class ApiClient {
  public:
   struct Options {
     std::int64_t timeout_ms = 30'000;
-    double qps = 0;                   // mean rate of requests, watches excepted; 0: no limit
+    double qps = 0;  // mean rate of requests, watches excepted; 0: no limit
     int burst = 50;
   };
 
   ApiClient(std::shared_ptr<http::Client> transport, Options options, Clock& clock = system_clock());
   // Reads server, CA and credentials of the current context.
-  static Result<std::shared_ptr<ApiClient>> from_kubeconfig(const std::string& path, const std::string& user_agent,
-                                                            Options options);
-  static Result<std::shared_ptr<ApiClient>> from_kubeconfig(const std::string& path, const std::string& user_agent) {
+  static Result<std::shared_ptr<ApiClient>> from_kubeconfig(const std::string& path,
+                                                            const std::string& user_agent, Options options);
+  static Result<std::shared_ptr<ApiClient>> from_kubeconfig(const std::string& path,
+                                                            const std::string& user_agent) {
     return from_kubeconfig(path, user_agent, Options());
   }
 
@@ -90,7 +91,8 @@ class ApiClient {
   template <typename T>
   ApiResult<std::vector<T>> list(std::string_view ns, const ListOptions& options = {}) {
     std::vector<T> out;
-    auto status = for_each(resource_of<T>(), ns, options, [&](json::Value item) { out.push_back(decode<T>(item)); });
+    auto status =
+        for_each(resource_of<T>(), ns, options, [&](json::Value item) { out.push_back(decode<T>(item)); });
     if (!status.ok()) return std::move(status).error();
     return out;
   }
@@ -102,8 +104,8 @@ class ApiClient {
   // PUT; a set metadata.resourceVersion is the precondition.
   template <typename T>
   ApiResult<T> update(const T& object, std::string_view subresource = {}) {
-    return typed<T>(update_json(resource_of<T>(), object.metadata.namespace_, object.metadata.name, encode(object),
-                                subresource));
+    return typed<T>(update_json(resource_of<T>(), object.metadata.namespace_, object.metadata.name,
+                                encode(object), subresource));
   }
   template <typename T>
   ApiResult<T> patch(std::string_view ns, std::string_view name, PatchType type, const json::Value& body,
@@ -115,7 +117,8 @@ class ApiClient {
     return remove_json(resource_of<T>(), ns, name, options);
   }
   // pods/binding: assigns the pod to the node. An empty uid is no precondition.
-  ApiResult<void> bind(std::string_view ns, std::string_view pod, std::string_view node, std::string_view uid = {});
+  ApiResult<void> bind(std::string_view ns, std::string_view pod, std::string_view node,
+                       std::string_view uid = {});
 
   // --- Untyped ---------------------------------------------------------------------------------
   ApiResult<json::Value> get_json(const ResourceInfo& resource, std::string_view ns, std::string_view name);
@@ -124,10 +127,12 @@ class ApiClient {
   ApiResult<json::Value> update_json(const ResourceInfo& resource, std::string_view ns, std::string_view name,
                                      json::Value object, std::string_view subresource = {});
   ApiResult<json::Value> patch_json(const ResourceInfo& resource, std::string_view ns, std::string_view name,
-                                    PatchType type, const json::Value& body, std::string_view subresource = {});
+                                    PatchType type, const json::Value& body,
+                                    std::string_view subresource = {});
   ApiResult<void> remove_json(const ResourceInfo& resource, std::string_view ns, std::string_view name,
                               const DeleteOptions& options = {});
-  ApiResult<ListPage> list_page(const ResourceInfo& resource, std::string_view ns, const ListOptions& options);
+  ApiResult<ListPage> list_page(const ResourceInfo& resource, std::string_view ns,
+                                const ListOptions& options);
   // Calls `take` for every item of every page; the answer is the list's resourceVersion.
   ApiResult<std::string> for_each(const ResourceInfo& resource, std::string_view ns, ListOptions options,
                                   const std::function<void(json::Value)>& take);
@@ -135,7 +140,8 @@ class ApiClient {
   // Any path; the body is JSON unless `content_type` says otherwise. 2xx answers are parsed (null when
   // empty); others become a Status.
   ApiResult<json::Value> raw(std::string_view method, std::string target, std::string body = {},
-                             std::string_view content_type = "application/json", std::string_view accept = {});
+                             std::string_view content_type = "application/json",
+                             std::string_view accept = {});
 
   // A watch: lines of the stream, one JSON document each, until the server ends it (ok), `on_line`
   // returns false (ok), `stop` (ok) or an error.
@@ -154,8 +160,8 @@ class ApiClient {
   const Options options_;
   Clock& clock_;
   std::mutex mutex_;
-  double tokens_;                     // guarded by mutex_
-  std::int64_t refilled_ms_;          // guarded by mutex_
+  double tokens_;             // guarded by mutex_
+  std::int64_t refilled_ms_;  // guarded by mutex_
 };
 
 // "?a=b&c=d" with encoding; skips empty values. "" when there are none.

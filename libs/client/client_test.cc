@@ -38,8 +38,8 @@ TEST_CASE("errors are told apart") {
       {answer_of(409, R"({"reason":"Conflict"})"), 409, is_conflict},
       {answer_of(409, R"({"reason":"AlreadyExists"})"), 409, is_already_exists},
       {answer_of(410, R"({"reason":"Expired"})"), 410, is_expired},
-      {answer_of(403, R"({"reason":"Forbidden","details":{"causes":[{"reason":"NamespaceTerminating"}]}})"), 403,
-       is_namespace_terminating},
+      {answer_of(403, R"({"reason":"Forbidden","details":{"causes":[{"reason":"NamespaceTerminating"}]}})"),
+       403, is_namespace_terminating},
   };
   for (const auto& row : rows) {
     ApiClient client(std::make_shared<FakeTransport>([&](const auto&) { return row.answer; }), {});
@@ -60,14 +60,16 @@ TEST_CASE("list pages through; create writes apiVersion and kind") {
     if (r.target.find("continue=t1") != std::string::npos) {
       return answer_of(200, R"({"metadata":{"resourceVersion":"7"},"items":[{"metadata":{"name":"b"}}]})");
     }
-    return answer_of(200, R"({"metadata":{"resourceVersion":"7","continue":"t1"},"items":[{"metadata":{"name":"a"}}]})");
+    return answer_of(
+        200, R"({"metadata":{"resourceVersion":"7","continue":"t1"},"items":[{"metadata":{"name":"a"}}]})");
   });
   ApiClient client(transport, {});
   const auto pods = client.list<Pod>("ns", {.label_selector = "app=web,tier in (a)"});
   REQUIRE(pods.ok());
   REQUIRE(pods->size() == 2);
   REQUIRE((*pods)[1].metadata.name == "b");
-  REQUIRE(transport->requests()[1].target.find("labelSelector=app%3Dweb%2Ctier%20in%20%28a%29") != std::string::npos);
+  REQUIRE(transport->requests()[1].target.find("labelSelector=app%3Dweb%2Ctier%20in%20%28a%29") !=
+          std::string::npos);
   Pod pod;
   pod.metadata.name = "x";
   pod.metadata.namespace_ = "ns";
@@ -92,7 +94,7 @@ TEST_CASE("work queue: one worker per key, dirty keys return, delays, back-off")
   REQUIRE(queue.idle());
 
   queue.add_after("b", 100);
-  queue.add_after("b", 50);   // the earlier wins
+  queue.add_after("b", 50);  // the earlier wins
   queue.add_after("b", 200);
   clock.advance_ms(50);
   REQUIRE(queue.get() == "b");
@@ -161,7 +163,8 @@ struct LeaseServer {
     }
     auto body = std::move(json::parse(r.body).value());
     if (r.method == "POST" && !lease.is_null()) return answer_of(409, R"({"reason":"AlreadyExists"})");
-    if (r.method == "PUT" && body.get_string_path({"metadata", "resourceVersion"}) != std::to_string(version)) {
+    if (r.method == "PUT" &&
+        body.get_string_path({"metadata", "resourceVersion"}) != std::to_string(version)) {
       return answer_of(409, R"({"reason":"Conflict"})");
     }
     body["metadata"].set("resourceVersion", std::to_string(++version));
@@ -181,7 +184,7 @@ TEST_CASE("election: one leader, takeover only after the lease ran out on the ta
   clock_b.advance_ms(14'000);
   clock_a.advance_ms(14'000);
   clock_a.advance_ms(1);
-  REQUIRE(a.try_acquire_or_renew());        // renewed: b's count starts again
+  REQUIRE(a.try_acquire_or_renew());  // renewed: b's count starts again
   REQUIRE_FALSE(b.try_acquire_or_renew());
   clock_b.advance_ms(14'999);
   REQUIRE_FALSE(b.try_acquire_or_renew());
@@ -190,14 +193,17 @@ TEST_CASE("election: one leader, takeover only after the lease ran out on the ta
   REQUIRE(server.lease.find("spec")->get_int("leaseTransitions") == 1);
   REQUIRE_FALSE(a.try_acquire_or_renew());
   b.release();
-  REQUIRE(a.try_acquire_or_renew());        // at once after a release
+  REQUIRE(a.try_acquire_or_renew());  // at once after a release
 }
 
 TEST_CASE("election: run releases on stop and reports loss") {
   LeaseServer server;
   ApiClient client(std::make_shared<FakeTransport>([&](const auto& r) { return server(r); }), {});
-  const LeaderElectionOptions options{
-      .name = "l", .identity = "a", .lease_duration_ms = 1000, .renew_deadline_ms = 60, .retry_period_ms = 10};
+  const LeaderElectionOptions options{.name = "l",
+                                      .identity = "a",
+                                      .lease_duration_ms = 1000,
+                                      .renew_deadline_ms = 60,
+                                      .retry_period_ms = 10};
   std::stop_source stop;
   LeaderElector elector(client, options);
   REQUIRE(elector.run(stop.get_token(), [&](std::stop_token) { stop.request_stop(); }));

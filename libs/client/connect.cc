@@ -3,7 +3,8 @@
 
 namespace coxswain::client {
 
-Result<std::shared_ptr<ApiClient>> ApiClient::from_kubeconfig(const std::string& path, const std::string& user_agent,
+Result<std::shared_ptr<ApiClient>> ApiClient::from_kubeconfig(const std::string& path,
+                                                              const std::string& user_agent,
                                                               Options options) {
   COX_ASSIGN_OR_RETURN(const kubeconfig::Config config, kubeconfig::load(path));
   http::ClientOptions http_options;

@@ -34,7 +34,8 @@ bool Controller::process_one(std::stop_token stop) {
   } else {
     // A conflict only says that the copy was behind: normal, and cured by the next event.
     if (!is_conflict(result.error())) {
-      log_warning("reconcile failed", {{"controller", options_.name}, {"key", *key}, {"error", result.error().message}});
+      log_warning("reconcile failed",
+                  {{"controller", options_.name}, {"key", *key}, {"error", result.error().message}});
     }
     queue_.add_backoff(*key);
   }

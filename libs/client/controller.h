@@ -1,6 +1,7 @@
 // The one idiom of every control loop: watches map objects to keys, workers reconcile keys.
 //
-//   Controller controller({.name = "replicaset", .workers = 2}, [&](const std::string& key) -> ReconcileResult {
+//   Controller controller({.name = "replicaset", .workers = 2}, [&](const std::string& key) ->
+//   ReconcileResult {
 //     ...; return Requeue::none();
 //   });
 //   controller.watch(informers.get<ReplicaSet>());                      // its own key
@@ -24,7 +25,7 @@
 namespace coxswain::client {
 
 struct Requeue {
-  std::int64_t after_ms = -1;         // < 0: only when something changes
+  std::int64_t after_ms = -1;  // < 0: only when something changes
   static Requeue none() { return {}; }
   static Requeue after(std::int64_t ms) { return {ms}; }
 };
@@ -61,8 +62,8 @@ class Controller {
   WorkQueue& queue() { return queue_; }
   const std::string& name() const { return options_.name; }
 
-  void start();                       // spawns the workers; the informers are synced by then
-  void stop();                        // waits for the calls in progress
+  void start();  // spawns the workers; the informers are synced by then
+  void stop();   // waits for the calls in progress
   // One key on the calling thread, for tests: false when none was due.
   bool process_one(std::stop_token stop);
 

@@ -37,15 +37,19 @@ void answer(Daemon& daemon, std::shared_ptr<http::Exchange> exchange) {
 Result<std::unique_ptr<http::Server>> serve_health(Daemon& daemon, const std::string& address) {
   if (address.empty()) return std::unique_ptr<http::Server>();
   const std::size_t colon = address.rfind(':');
-  const auto port = colon == std::string::npos ? std::nullopt : parse_uint64(std::string_view(address).substr(colon + 1));
-  if (!port || *port > 65535) return make_error(ErrorCode::kInvalidArgument, "'" + address + "' is not ADDRESS:PORT for --healthz-bind-address");
+  const auto port =
+      colon == std::string::npos ? std::nullopt : parse_uint64(std::string_view(address).substr(colon + 1));
+  if (!port || *port > 65535)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "'" + address + "' is not ADDRESS:PORT for --healthz-bind-address");
   http::ServerOptions options;
   options.address = address.substr(0, colon);
   options.port = static_cast<std::uint16_t>(*port);
   options.tls_enabled = false;
   options.io_threads = 1;
   options.max_connections = 100;
-  return http::serve(options, [&daemon](std::shared_ptr<http::Exchange> exchange) { answer(daemon, std::move(exchange)); });
+  return http::serve(
+      options, [&daemon](std::shared_ptr<http::Exchange> exchange) { answer(daemon, std::move(exchange)); });
 }
 
 int fail(const DaemonOptions& options, const Error& error) {
@@ -54,7 +58,8 @@ int fail(const DaemonOptions& options, const Error& error) {
 }
 
 // Waits for SIGTERM or SIGINT; a timer ends a body that does not come back.
-void watch_signals(Daemon& daemon, const DaemonOptions& options, const sigset_t& signals, std::stop_token done) {
+void watch_signals(Daemon& daemon, const DaemonOptions& options, const sigset_t& signals,
+                   std::stop_token done) {
   const timespec tick{0, 200'000'000};
   std::int64_t waited_ms = 0;
   while (!done.stop_requested()) {
@@ -108,7 +113,8 @@ int run_daemon(const DaemonOptions& options, const std::function<Result<void>(Da
   mallopt(M_ARENA_MAX, 2);  // many threads that mostly wait: an arena each would only waste memory
   LogLevel level = LogLevel::kInfo;
   if (!parse_log_level(options.log_level, &level)) {
-    return fail(options, make_error(ErrorCode::kInvalidArgument, "--log-level is debug, info, warning or error"));
+    return fail(options,
+                make_error(ErrorCode::kInvalidArgument, "--log-level is debug, info, warning or error"));
   }
   set_log_level(level);
   Daemon daemon;

@@ -15,7 +15,7 @@
 namespace coxswain::client {
 
 struct DaemonOptions {
-  std::string name;                     // "scheduler"; in messages
+  std::string name;  // "scheduler"; in messages
   std::string version;
   std::string log_level = "info";
   std::string healthz_bind_address;     // "127.0.0.1:10259"; "" serves nothing

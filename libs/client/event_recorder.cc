@@ -13,7 +13,7 @@ constexpr std::size_t kMaxQueued = 1000;
 constexpr std::size_t kMaxMessage = 1024;
 constexpr std::size_t kMaxRemembered = 4096;
 constexpr double kBurst = 25;
-constexpr double kRefillMs = 300'000;            // one token
+constexpr double kRefillMs = 300'000;  // one token
 constexpr std::int64_t kCombineAfter = 10;
 constexpr std::int64_t kCombineWindow_ms = 600'000;
 constexpr std::int64_t kForgetAfter_ms = 3'600'000;  // the server forgets events too
@@ -33,7 +33,8 @@ EventCorrelator::Decision EventCorrelator::decide(const EventRecord& event, std:
 
   Bucket& bucket = buckets_[id];
   if (bucket.refilled_unix_ms == 0) bucket.refilled_unix_ms = now_unix_ms;
-  bucket.tokens = std::min(kBurst, bucket.tokens + static_cast<double>(now_unix_ms - bucket.refilled_unix_ms) / kRefillMs);
+  bucket.tokens = std::min(
+      kBurst, bucket.tokens + static_cast<double>(now_unix_ms - bucket.refilled_unix_ms) / kRefillMs);
   bucket.refilled_unix_ms = now_unix_ms;
 
   Group& group = groups_[kind_of_event];
@@ -43,7 +44,8 @@ EventCorrelator::Decision EventCorrelator::decide(const EventRecord& event, std:
   const bool combined = group.count > kCombineAfter;
   decision.message = combined ? "(combined from similar events): " + event.message : event.message;
 
-  Seen& seen = seen_[combined ? kind_of_event + "|combined" : kind_of_event + "|" + event.object.field_path + "|" + event.message];
+  Seen& seen = seen_[combined ? kind_of_event + "|combined"
+                              : kind_of_event + "|" + event.object.field_path + "|" + event.message];
   if (bucket.tokens < 1) {
     decision.action = Decision::Action::kDrop;
     return decision;
@@ -51,7 +53,8 @@ EventCorrelator::Decision EventCorrelator::decide(const EventRecord& event, std:
   bucket.tokens -= 1;
   if (seen.name.empty() || now_unix_ms - seen.last_unix_ms > kForgetAfter_ms) {
     char suffix[40];
-    std::snprintf(suffix, sizeof(suffix), ".%llx%04llx", static_cast<unsigned long long>(now_unix_ms), static_cast<unsigned long long>(++sequence_ & 0xffff));
+    std::snprintf(suffix, sizeof(suffix), ".%llx%04llx", static_cast<unsigned long long>(now_unix_ms),
+                  static_cast<unsigned long long>(++sequence_ & 0xffff));
     seen = {event.object.name + suffix, 0, now_unix_ms, now_unix_ms};
     decision.action = Decision::Action::kCreate;
   } else {
@@ -73,7 +76,9 @@ void EventCorrelator::forget(const std::string& event_name) {
 // Bounded memory: forgets what is old once there is a lot.
 void EventCorrelator::trim(std::int64_t now_unix_ms) {
   if (seen_.size() > kMaxRemembered) {
-    std::erase_if(seen_, [&](const auto& entry) { return now_unix_ms - entry.second.last_unix_ms > kCombineWindow_ms; });
+    std::erase_if(seen_, [&](const auto& entry) {
+      return now_unix_ms - entry.second.last_unix_ms > kCombineWindow_ms;
+    });
     if (seen_.size() > kMaxRemembered) seen_.clear();
   }
   if (groups_.size() > kMaxRemembered) groups_.clear();
@@ -123,7 +128,10 @@ void EventRecorder::publish(const Item& item) {
     if (decision.action == EventCorrelator::Decision::Action::kDrop) return;
     const std::string last = format_rfc3339(item.unix_ms);
     if (decision.action == EventCorrelator::Decision::Action::kBump) {
-      const json::Value patch = json::Value::object({{"count", json::Value(static_cast<long>(decision.count))}, {"lastTimestamp", last}, {"message", decision.message}});
+      const json::Value patch =
+          json::Value::object({{"count", json::Value(static_cast<long>(decision.count))},
+                               {"lastTimestamp", last},
+                               {"message", decision.message}});
       auto patched = client_.patch_json(kEvents, decision.ns, decision.name, PatchType::kMerge, patch);
       if (patched.ok() || !is_not_found(patched.error())) return;
       correlator_.forget(decision.name);  // it expired: create a new one
@@ -131,10 +139,12 @@ void EventRecorder::publish(const Item& item) {
     }
     json::Value body = json::Value::object({{"apiVersion", "v1"}, {"kind", "Event"}});
     body["metadata"] = json::Value::object({{"name", decision.name}, {"namespace", decision.ns}});
-    json::Value involved = json::Value::object({{"apiVersion", event.object.api_version}, {"kind", event.object.kind}, {"name", event.object.name}});
+    json::Value involved = json::Value::object(
+        {{"apiVersion", event.object.api_version}, {"kind", event.object.kind}, {"name", event.object.name}});
     if (!event.object.ns.empty()) involved.set("namespace", event.object.ns);
     if (!event.object.uid.empty()) involved.set("uid", event.object.uid);
-    if (!event.object.resource_version.empty()) involved.set("resourceVersion", event.object.resource_version);
+    if (!event.object.resource_version.empty())
+      involved.set("resourceVersion", event.object.resource_version);
     if (!event.object.field_path.empty()) involved.set("fieldPath", event.object.field_path);
     body.set("involvedObject", std::move(involved));
     body.set("reason", event.reason);

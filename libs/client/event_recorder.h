@@ -24,13 +24,14 @@ struct ObjectRef {
   std::string name;
   std::string uid;
   std::string resource_version;
-  std::string field_path;             // e.g. "spec.containers{web}"
+  std::string field_path;  // e.g. "spec.containers{web}"
 };
 
 template <typename T>
 ObjectRef ref_to(const T& object, std::string field_path = {}) {
-  return {resource_of<T>().api_version(), std::string(T::kKind), object.metadata.namespace_, object.metadata.name,
-          object.metadata.uid,            object.metadata.resourceVersion, std::move(field_path)};
+  return {resource_of<T>().api_version(), std::string(T::kKind), object.metadata.namespace_,
+          object.metadata.name,           object.metadata.uid,   object.metadata.resourceVersion,
+          std::move(field_path)};
 }
 
 enum class EventType { kNormal, kWarning };
@@ -38,8 +39,8 @@ enum class EventType { kNormal, kWarning };
 struct EventRecord {
   ObjectRef object;
   EventType type = EventType::kNormal;
-  std::string reason;                 // CamelCase, for machines
-  std::string message;                // for people; cut at 1024 bytes
+  std::string reason;   // CamelCase, for machines
+  std::string message;  // for people; cut at 1024 bytes
 };
 
 // What to do about one event; pure. Limits as upstream's recorder: per object 25 at once and one more
@@ -48,11 +49,11 @@ class EventCorrelator {
  public:
   struct Decision {
     enum class Action { kCreate, kBump, kDrop } action = Action::kCreate;
-    std::string name;                 // of the Event to create or to bump
+    std::string name;  // of the Event to create or to bump
     std::string ns;
     std::int64_t count = 1;
     std::int64_t first_unix_ms = 0;
-    std::string message;              // with the "(combined from similar events)" prefix when so
+    std::string message;  // with the "(combined from similar events)" prefix when so
   };
   Decision decide(const EventRecord& event, std::int64_t now_unix_ms);
   // The Event to bump has vanished (events expire): the next decision for it creates.
@@ -85,10 +86,11 @@ class EventRecorder {
  public:
   // `component` is source.component ("kubelet", "default-scheduler", "deployment-controller"); `host` may
   // be empty. The thread starts with the first event.
-  EventRecorder(ApiClient& client, std::string component, std::string host = {}, Clock& clock = system_clock());
-  ~EventRecorder();                   // gives what is queued one second to leave
+  EventRecorder(ApiClient& client, std::string component, std::string host = {},
+                Clock& clock = system_clock());
+  ~EventRecorder();  // gives what is queued one second to leave
 
-  void record(EventRecord event);     // drops when 1000 are waiting
+  void record(EventRecord event);  // drops when 1000 are waiting
   template <typename T>
   void record(const T& object, EventType type, std::string reason, std::string message) {
     record(EventRecord{ref_to(object), type, std::move(reason), std::move(message)});
@@ -117,11 +119,11 @@ class EventRecorder {
   const std::string component_;
   const std::string host_;
   Clock& clock_;
-  EventCorrelator correlator_;        // writer thread only
+  EventCorrelator correlator_;  // writer thread only
   std::mutex mutex_;
   std::condition_variable_any ready_;
-  std::deque<Item> queue_;            // guarded by mutex_
-  std::jthread thread_;               // guarded by mutex_ until it runs
+  std::deque<Item> queue_;  // guarded by mutex_
+  std::jthread thread_;     // guarded by mutex_ until it runs
 };
 
 }  // namespace coxswain::client

@@ -24,8 +24,8 @@ class FakeTransport : public http::Client {
     remember(request);
     return handler_(request);
   }
-  Result<http::ClientResponse> stream(const http::ClientRequest& request, OnHeaders on_headers, OnData on_data,
-                                      std::stop_token stop) override {
+  Result<http::ClientResponse> stream(const http::ClientRequest& request, OnHeaders on_headers,
+                                      OnData on_data, std::stop_token stop) override {
     remember(request);
     on_headers(200, {});
     return stream_handler_(request, on_data, stop);

@@ -126,9 +126,9 @@ class Lister {
 class InformerBase {
  public:
   virtual ~InformerBase() = default;
-  virtual void start() = 0;           // spawns the thread; once
-  virtual void stop() = 0;            // and joins; safe to call again
-  virtual bool synced() const = 0;    // the first list is complete and was delivered
+  virtual void start() = 0;         // spawns the thread; once
+  virtual void stop() = 0;          // and joins; safe to call again
+  virtual bool synced() const = 0;  // the first list is complete and was delivered
   virtual std::string name() const = 0;
 };
 
@@ -141,7 +141,8 @@ class Informer : public InformerBase, private ReflectorSink {
   explicit Informer(ApiClient& client, ReflectorOptions options = {})
       : reflector_(client, resource_of<T>(), std::move(options), *this) {
     if (T::kNamespaced) {
-      add_index("namespace", [](const T& object) { return std::vector<std::string>{object.metadata.namespace_}; });
+      add_index("namespace",
+                [](const T& object) { return std::vector<std::string>{object.metadata.namespace_}; });
     }
   }
   ~Informer() override { stop(); }
@@ -216,10 +217,10 @@ class Informer : public InformerBase, private ReflectorSink {
 
   Reflector reflector_;
   Lister<T> lister_;
-  std::vector<Handler> handlers_;                   // constant after start
-  std::function<void(json::Value&)> transform_;     // constant after start
-  bool replacing_ = false;                          // informer thread only
-  std::unordered_set<std::string> seen_;            // informer thread only
+  std::vector<Handler> handlers_;                // constant after start
+  std::function<void(json::Value&)> transform_;  // constant after start
+  bool replacing_ = false;                       // informer thread only
+  std::unordered_set<std::string> seen_;         // informer thread only
   std::atomic<bool> synced_{false};
   std::jthread thread_;
 };

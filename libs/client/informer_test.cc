@@ -13,14 +13,15 @@ namespace {
 using api::core::v1::Pod;
 
 std::string pod_json(const std::string& name, int version, const std::string& node = "") {
-  return R"({"metadata":{"namespace":"ns","name":")" + name + R"(","resourceVersion":")" + std::to_string(version) +
-         R"("},"spec":{"nodeName":")" + node + R"("}})";
+  return R"({"metadata":{"namespace":"ns","name":")" + name + R"(","resourceVersion":")" +
+         std::to_string(version) + R"("},"spec":{"nodeName":")" + node + R"("}})";
 }
 std::string event(const std::string& type, const std::string& object) {
   return R"({"type":")" + type + R"(","object":)" + object + "}\n";
 }
 std::string list_json(int version, const std::vector<std::string>& items) {
-  return R"({"metadata":{"resourceVersion":")" + std::to_string(version) + R"("},"items":[)" + join(items, ",") + "]}";
+  return R"({"metadata":{"resourceVersion":")" + std::to_string(version) + R"("},"items":[)" +
+         join(items, ",") + "]}";
 }
 
 TEST_CASE("informer follows a server that pages, breaks, expires and comes back") {
@@ -29,9 +30,12 @@ TEST_CASE("informer follows a server that pages, breaks, expires and comes back"
   auto transport = std::make_shared<FakeTransport>(
       [&](const http::ClientRequest&) -> Result<http::ClientResponse> {
         switch (lists++) {
-          case 0: return make_error(ErrorCode::kUnavailable, "not up yet");
-          case 1: return answer_of(200, list_json(10, {pod_json("a", 3, "n1"), pod_json("b", 4, "n2")}));
-          default: return answer_of(200, list_json(30, {pod_json("a", 12, "n2"), pod_json("d", 25)}));
+          case 0:
+            return make_error(ErrorCode::kUnavailable, "not up yet");
+          case 1:
+            return answer_of(200, list_json(10, {pod_json("a", 3, "n1"), pod_json("b", 4, "n2")}));
+          default:
+            return answer_of(200, list_json(30, {pod_json("a", 12, "n2"), pod_json("d", 25)}));
         }
       },
       [&](const http::ClientRequest& r, const http::Client::OnData& data,
@@ -40,7 +44,8 @@ TEST_CASE("informer follows a server that pages, breaks, expires and comes back"
         seen_versions.push_back(r.target.substr(at, r.target.find('&', at) - at));
         switch (watches++) {
           case 0: {
-            const std::string text = event("ADDED", pod_json("c", 11)) + event("MODIFIED", pod_json("a", 12, "n2"));
+            const std::string text =
+                event("ADDED", pod_json("c", 11)) + event("MODIFIED", pod_json("a", 12, "n2"));
             for (char c : text) data({&c, 1});  // any split of the stream
             return make_error(ErrorCode::kUnavailable, "connection reset");
           }

@@ -22,7 +22,9 @@ std::string default_identity() {
 }  // namespace
 
 LeaderElector::LeaderElector(ApiClient& client, LeaderElectionOptions options, Clock& clock)
-    : client_(client.transport(), {.timeout_ms = options.renew_deadline_ms / 2}), options_(std::move(options)), clock_(clock) {
+    : client_(client.transport(), {.timeout_ms = options.renew_deadline_ms / 2}),
+      options_(std::move(options)),
+      clock_(clock) {
   if (options_.identity.empty()) options_.identity = default_identity();
 }
 
@@ -44,9 +46,10 @@ json::Value LeaderElector::write(const Record& record, const json::Value& lease)
     out = json::Value::object({{"apiVersion", "coordination.k8s.io/v1"}, {"kind", "Lease"}});
     out["metadata"] = json::Value::object({{"name", options_.name}, {"namespace", options_.ns}});
   }
-  json::Value spec = json::Value::object({{"holderIdentity", record.holder},
-                                          {"leaseDurationSeconds", json::Value(static_cast<long>(record.duration_seconds))},
-                                          {"leaseTransitions", json::Value(static_cast<long>(record.transitions))}});
+  json::Value spec =
+      json::Value::object({{"holderIdentity", record.holder},
+                           {"leaseDurationSeconds", json::Value(static_cast<long>(record.duration_seconds))},
+                           {"leaseTransitions", json::Value(static_cast<long>(record.transitions))}});
   if (!record.acquire_time.empty()) spec.set("acquireTime", record.acquire_time);
   if (!record.renew_time.empty()) spec.set("renewTime", record.renew_time);
   out.set("spec", std::move(spec));
@@ -66,8 +69,10 @@ bool LeaderElector::try_acquire_or_renew() {
     observed_ms_ = clock_.now_ms();
   }
   const bool ours = current.holder == options_.identity;
-  const std::int64_t duration_ms = current.duration_seconds > 0 ? current.duration_seconds * 1000 : options_.lease_duration_ms;
-  if (exists && !ours && !current.holder.empty() && clock_.now_ms() - *observed_ms_ < duration_ms) return false;
+  const std::int64_t duration_ms =
+      current.duration_seconds > 0 ? current.duration_seconds * 1000 : options_.lease_duration_ms;
+  if (exists && !ours && !current.holder.empty() && clock_.now_ms() - *observed_ms_ < duration_ms)
+    return false;
 
   Record wanted;
   wanted.holder = options_.identity;
@@ -114,7 +119,8 @@ bool LeaderElector::run(std::stop_token stop, const std::function<void(std::stop
     while (sleep_for_ms(options_.retry_period_ms, done)) {
       if (try_acquire_or_renew()) {
         renewed_ms = clock_.now_ms();
-      } else if (clock_.now_ms() - renewed_ms > options_.renew_deadline_ms || (observed_.holder != options_.identity && !observed_.holder.empty())) {
+      } else if (clock_.now_ms() - renewed_ms > options_.renew_deadline_ms ||
+                 (observed_.holder != options_.identity && !observed_.holder.empty())) {
         lost.store(true);
         leading.request_stop();
         return;

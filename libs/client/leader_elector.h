@@ -18,8 +18,8 @@ namespace coxswain::client {
 
 struct LeaderElectionOptions {
   std::string ns = "kube-system";
-  std::string name;                     // of the Lease, e.g. "kube-scheduler"
-  std::string identity;                 // unique; "" becomes <hostname>_<uuid>
+  std::string name;      // of the Lease, e.g. "kube-scheduler"
+  std::string identity;  // unique; "" becomes <hostname>_<uuid>
   std::int64_t lease_duration_ms = 15'000;
   std::int64_t renew_deadline_ms = 10'000;
   std::int64_t retry_period_ms = 2'000;
@@ -51,10 +51,10 @@ class LeaderElector {
   static Record read(const json::Value& lease);
   json::Value write(const Record& record, const json::Value& lease) const;
 
-  ApiClient client_;                    // own: its calls must end well before the renew deadline
+  ApiClient client_;  // own: its calls must end well before the renew deadline
   LeaderElectionOptions options_;
   Clock& clock_;
-  Record observed_;                     // used by one thread at a time
+  Record observed_;  // used by one thread at a time
   std::optional<std::int64_t> observed_ms_;
 };
 

@@ -16,7 +16,8 @@ bool sleep_for_ms(std::int64_t ms, std::stop_token stop) {
   return !stop.stop_requested();
 }
 
-Reflector::Reflector(ApiClient& client, ResourceInfo resource, ReflectorOptions options, ReflectorSink& sink, std::unique_ptr<Random> random)
+Reflector::Reflector(ApiClient& client, ResourceInfo resource, ReflectorOptions options, ReflectorSink& sink,
+                     std::unique_ptr<Random> random)
     : client_(client),
       resource_(resource),
       options_(std::move(options)),
@@ -37,8 +38,11 @@ void Reflector::run(std::stop_token stop) {
       if (!sleep_for_ms(static_cast<std::int64_t>(100 + random_->below(100)), stop)) return;
       continue;
     }
-    log_warning("watch interrupted", {{"resource", std::string(resource_.plural)}, {"error", result.error().message}, {"retry_ms", std::to_string(backoff_ms)}});
-    const std::int64_t jitter_ms = static_cast<std::int64_t>(random_->below(static_cast<std::uint64_t>(backoff_ms)));
+    log_warning("watch interrupted", {{"resource", std::string(resource_.plural)},
+                                      {"error", result.error().message},
+                                      {"retry_ms", std::to_string(backoff_ms)}});
+    const std::int64_t jitter_ms =
+        static_cast<std::int64_t>(random_->below(static_cast<std::uint64_t>(backoff_ms)));
     if (!sleep_for_ms(backoff_ms / 2 + jitter_ms, stop)) return;
     backoff_ms = std::min(backoff_ms * 2, options_.backoff_max_ms);
   }
@@ -62,7 +66,8 @@ ApiResult<void> Reflector::list() {
   options.limit = options_.page_size;
   options.metadata_only = options_.metadata_only;
   sink_.begin_replace();
-  auto version = client_.for_each(resource_, options_.ns, options, [this](json::Value item) { sink_.upsert(item); });
+  auto version =
+      client_.for_each(resource_, options_.ns, options, [this](json::Value item) { sink_.upsert(item); });
   // An interrupted list must not make what was not reached yet look deleted.
   if (!version.ok()) return std::move(version).error();
   sink_.end_replace();
@@ -71,19 +76,27 @@ ApiResult<void> Reflector::list() {
 }
 
 ApiResult<void> Reflector::watch(std::stop_token stop) {
-  const auto seconds = options_.watch_min_seconds + static_cast<std::int64_t>(random_->below(static_cast<std::uint64_t>(options_.watch_min_seconds)));
-  const std::string target = resource_.path(options_.ns) + make_query({{"watch", "true"},
-                                                                       {"allowWatchBookmarks", "true"},
-                                                                       {"resourceVersion", resource_version_},
-                                                                       {"timeoutSeconds", std::to_string(seconds)},
-                                                                       {"labelSelector", options_.label_selector},
-                                                                       {"fieldSelector", options_.field_selector}});
-  const std::string_view accept = options_.metadata_only ? "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json" : "";
+  const auto seconds =
+      options_.watch_min_seconds +
+      static_cast<std::int64_t>(random_->below(static_cast<std::uint64_t>(options_.watch_min_seconds)));
+  const std::string target =
+      resource_.path(options_.ns) + make_query({{"watch", "true"},
+                                                {"allowWatchBookmarks", "true"},
+                                                {"resourceVersion", resource_version_},
+                                                {"timeoutSeconds", std::to_string(seconds)},
+                                                {"labelSelector", options_.label_selector},
+                                                {"fieldSelector", options_.field_selector}});
+  const std::string_view accept =
+      options_.metadata_only ? "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+                             : "";
   ApiResult<void> failure;
-  auto streamed = client_.stream_lines(target, accept, (seconds + 30) * 1000, [&](std::string_view line) {
+  auto streamed = client_.stream_lines(
+      target, accept, (seconds + 30) * 1000,
+      [&](std::string_view line) {
         failure = on_event(line);
         return failure.ok();
-      }, stop);
+      },
+      stop);
   if (!failure.ok()) return failure;
   return streamed;
 }
@@ -95,8 +108,10 @@ ApiResult<void> Reflector::on_event(std::string_view line) {
   if (object == nullptr) return api::internal_error("a watch event has no object");
   const std::string type = event->get_string("type");
   if (type == "ERROR") return Status::from_json(*object);
-  if (type == "DELETED") sink_.erase(*object);
-  else if (type == "ADDED" || type == "MODIFIED") sink_.upsert(*object);
+  if (type == "DELETED")
+    sink_.erase(*object);
+  else if (type == "ADDED" || type == "MODIFIED")
+    sink_.upsert(*object);
   const std::string version = object->get_string_path({"metadata", "resourceVersion"});
   if (!version.empty()) resource_version_ = version;
   return {};

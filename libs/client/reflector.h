@@ -18,14 +18,14 @@ namespace coxswain::client {
 class ReflectorSink {
  public:
   virtual ~ReflectorSink() = default;
-  virtual void begin_replace() = 0;               // a list starts: items follow through upsert
+  virtual void begin_replace() = 0;  // a list starts: items follow through upsert
   virtual void upsert(const json::Value& object) = 0;
   virtual void erase(const json::Value& object) = 0;  // the final state
-  virtual void end_replace() = 0;                 // what was not upserted since begin is gone
+  virtual void end_replace() = 0;                     // what was not upserted since begin is gone
 };
 
 struct ReflectorOptions {
-  std::string ns;                     // "" is all
+  std::string ns;  // "" is all
   std::string label_selector;
   std::string field_selector;
   std::int64_t page_size = 500;
@@ -54,7 +54,7 @@ class Reflector {
   const ReflectorOptions options_;
   ReflectorSink& sink_;
   std::unique_ptr<Random> random_;
-  std::string resource_version_;      // "" means: list first
+  std::string resource_version_;  // "" means: list first
 };
 
 // Waits, or returns early (false) when `stop` is requested.

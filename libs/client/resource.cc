@@ -8,8 +8,10 @@ std::string ResourceInfo::api_version() const {
   return group.empty() ? std::string(version) : std::string(group) + "/" + std::string(version);
 }
 
-std::string ResourceInfo::path(std::string_view ns, std::string_view name, std::string_view subresource) const {
-  std::string out = group.empty() ? "/api/" + std::string(version) : "/apis/" + std::string(group) + "/" + std::string(version);
+std::string ResourceInfo::path(std::string_view ns, std::string_view name,
+                               std::string_view subresource) const {
+  std::string out = group.empty() ? "/api/" + std::string(version)
+                                  : "/apis/" + std::string(group) + "/" + std::string(version);
   if (namespaced && !ns.empty()) out += "/namespaces/" + url_encode(ns);
   out += "/" + std::string(plural);
   if (!name.empty()) out += "/" + url_encode(name);

@@ -10,7 +10,7 @@ namespace coxswain::client {
 // Static data; usually taken from a generated struct with resource_of<T>(), or filled from discovery
 // by callers that keep the strings alive.
 struct ResourceInfo {
-  std::string_view group;    // "" is core
+  std::string_view group;  // "" is core
   std::string_view version;
   std::string_view kind;
   std::string_view plural;

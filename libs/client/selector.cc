@@ -9,8 +9,8 @@ bool selector_matches(const api::meta::v1::LabelSelector& selector, const Labels
   for (const auto& requirement : selector.matchExpressions) {
     const auto it = labels.find(requirement.key);
     const bool present = it != labels.end();
-    const bool listed = present && std::find(requirement.values.begin(), requirement.values.end(), it->second) !=
-                                       requirement.values.end();
+    const bool listed = present && std::find(requirement.values.begin(), requirement.values.end(),
+                                             it->second) != requirement.values.end();
     bool matches = false;
     if (requirement.operator_ == "In") matches = listed;
     if (requirement.operator_ == "NotIn") matches = !listed;

@@ -86,9 +86,11 @@ std::optional<std::string> WorkQueue::get(std::stop_token stop) {
       return key;
     }
     // wait_for, not wait_until: the clock may be one that tests move.
-    const std::int64_t wait_ms = delayed_.empty() ? 60'000 : std::max<std::int64_t>(1, delayed_.top().due_ms - clock_.now_ms());
+    const std::int64_t wait_ms =
+        delayed_.empty() ? 60'000 : std::max<std::int64_t>(1, delayed_.top().due_ms - clock_.now_ms());
     bool woken = false;
-    ready_.wait_for(lock, stop, std::chrono::milliseconds(wait_ms), [&] { return std::exchange(woken, true); });
+    ready_.wait_for(lock, stop, std::chrono::milliseconds(wait_ms),
+                    [&] { return std::exchange(woken, true); });
   }
 }
 

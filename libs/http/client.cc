@@ -50,7 +50,8 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
       call.response.status = static_cast<int>(parse_int64(line.substr(space + 1, 3)).value_or(0));
     }
   } else if (const std::size_t colon = line.find(':'); colon != std::string_view::npos) {
-    call.response.headers.emplace_back(std::string(line.substr(0, colon)), std::string(trim(line.substr(colon + 1))));
+    call.response.headers.emplace_back(std::string(line.substr(0, colon)),
+                                       std::string(trim(line.substr(colon + 1))));
   } else if (line.empty() && call.response.status >= 200) {
     call.tell_headers();
   }
@@ -96,7 +97,8 @@ class ClientImpl final : public Client {
     return perform(request, call, stop);
   }
 
-  Result<ClientResponse> stream(const ClientRequest& request, OnHeaders on_headers, OnData on_data, std::stop_token stop) override {
+  Result<ClientResponse> stream(const ClientRequest& request, OnHeaders on_headers, OnData on_data,
+                                std::stop_token stop) override {
     Call call;
     call.on_headers = &on_headers;
     call.on_data = &on_data;
@@ -142,17 +144,24 @@ class ClientImpl final : public Client {
     curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(handle, CURLOPT_XFERINFOFUNCTION, on_progress);
     curl_easy_setopt(handle, CURLOPT_NOPROGRESS, 0L);
-    if (!options_.unix_socket.empty()) curl_easy_setopt(handle, CURLOPT_UNIX_SOCKET_PATH, options_.unix_socket.c_str());
+    if (!options_.unix_socket.empty())
+      curl_easy_setopt(handle, CURLOPT_UNIX_SOCKET_PATH, options_.unix_socket.c_str());
     if (options_.insecure_skip_verify) {
       curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 0L);
       curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
     }
-    if (!options_.ca_pem.empty()) set_blob(handle, CURLOPT_CAINFO_BLOB, options_.ca_pem);
-    else if (!options_.ca_pem_path.empty()) curl_easy_setopt(handle, CURLOPT_CAINFO, options_.ca_pem_path.c_str());
-    if (!options_.certificate_pem.empty()) set_blob(handle, CURLOPT_SSLCERT_BLOB, options_.certificate_pem);
-    else if (!options_.certificate_pem_path.empty()) curl_easy_setopt(handle, CURLOPT_SSLCERT, options_.certificate_pem_path.c_str());
-    if (!options_.key_pem.empty()) set_blob(handle, CURLOPT_SSLKEY_BLOB, options_.key_pem);
-    else if (!options_.key_pem_path.empty()) curl_easy_setopt(handle, CURLOPT_SSLKEY, options_.key_pem_path.c_str());
+    if (!options_.ca_pem.empty())
+      set_blob(handle, CURLOPT_CAINFO_BLOB, options_.ca_pem);
+    else if (!options_.ca_pem_path.empty())
+      curl_easy_setopt(handle, CURLOPT_CAINFO, options_.ca_pem_path.c_str());
+    if (!options_.certificate_pem.empty())
+      set_blob(handle, CURLOPT_SSLCERT_BLOB, options_.certificate_pem);
+    else if (!options_.certificate_pem_path.empty())
+      curl_easy_setopt(handle, CURLOPT_SSLCERT, options_.certificate_pem_path.c_str());
+    if (!options_.key_pem.empty())
+      set_blob(handle, CURLOPT_SSLKEY_BLOB, options_.key_pem);
+    else if (!options_.key_pem_path.empty())
+      curl_easy_setopt(handle, CURLOPT_SSLKEY, options_.key_pem_path.c_str());
   }
 
   void set_body(CURL* handle, const ClientRequest& request) const {
@@ -160,12 +169,14 @@ class ClientImpl final : public Client {
     curl_easy_setopt(handle, CURLOPT_HTTPGET, 1L);
     if (request.method == "HEAD") {
       curl_easy_setopt(handle, CURLOPT_NOBODY, 1L);
-    } else if (!request.body.empty() || request.method == "POST" || request.method == "PUT" || request.method == "PATCH") {
+    } else if (!request.body.empty() || request.method == "POST" || request.method == "PUT" ||
+               request.method == "PATCH") {
       curl_easy_setopt(handle, CURLOPT_POST, 1L);
       curl_easy_setopt(handle, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request.body.size()));
       curl_easy_setopt(handle, CURLOPT_POSTFIELDS, request.body.data());
     }
-    curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST, request.method == "HEAD" ? nullptr : request.method.c_str());
+    curl_easy_setopt(handle, CURLOPT_CUSTOMREQUEST,
+                     request.method == "HEAD" ? nullptr : request.method.c_str());
   }
 
   Result<ClientResponse> perform(const ClientRequest& request, Call& call, std::stop_token stop) {
@@ -176,8 +187,10 @@ class ClientImpl final : public Client {
     curl_easy_setopt(handle, CURLOPT_URL, url.c_str());
     set_body(handle, request);
     curl_slist* headers = curl_slist_append(nullptr, "Expect:");  // no pause for 100-continue
-    for (const auto& [name, value] : request.headers) headers = curl_slist_append(headers, (name + ": " + value).c_str());
-    if (!options_.bearer_token.empty()) headers = curl_slist_append(headers, ("Authorization: Bearer " + options_.bearer_token).c_str());
+    for (const auto& [name, value] : request.headers)
+      headers = curl_slist_append(headers, (name + ": " + value).c_str());
+    if (!options_.bearer_token.empty())
+      headers = curl_slist_append(headers, ("Authorization: Bearer " + options_.bearer_token).c_str());
     curl_easy_setopt(handle, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(handle, CURLOPT_HEADERDATA, &call);
     curl_easy_setopt(handle, CURLOPT_WRITEDATA, &call);
@@ -232,13 +245,18 @@ class ClientImpl final : public Client {
     const std::string where = options_.unix_socket.empty() ? options_.base_url : options_.unix_socket;
     const std::string detail = message[0] != '\0' ? message : curl_easy_strerror(code);
     if (stop.stop_requested()) return make_error(ErrorCode::kCancelled, "cancelled");
-    if (call.too_large) return make_error(ErrorCode::kResourceExhausted, "the answer of " + where + " is too large");
+    if (call.too_large)
+      return make_error(ErrorCode::kResourceExhausted, "the answer of " + where + " is too large");
     switch (code) {
-      case CURLE_OPERATION_TIMEDOUT: return make_error(ErrorCode::kDeadlineExceeded, "no answer from " + where + " in time: " + detail);
+      case CURLE_OPERATION_TIMEDOUT:
+        return make_error(ErrorCode::kDeadlineExceeded, "no answer from " + where + " in time: " + detail);
       case CURLE_PEER_FAILED_VERIFICATION:
       case CURLE_SSL_CERTPROBLEM:
-      case CURLE_SSL_CACERT_BADFILE: return make_error(ErrorCode::kUnauthenticated, "cannot trust or be trusted by " + where + ": " + detail);
-      default: return make_error(ErrorCode::kUnavailable, "cannot reach " + where + ": " + detail);
+      case CURLE_SSL_CACERT_BADFILE:
+        return make_error(ErrorCode::kUnauthenticated,
+                          "cannot trust or be trusted by " + where + ": " + detail);
+      default:
+        return make_error(ErrorCode::kUnavailable, "cannot reach " + where + ": " + detail);
     }
   }
 

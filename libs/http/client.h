@@ -15,12 +15,12 @@
 namespace coxswain::http {
 
 struct ClientOptions {
-  std::string base_url;               // "https://127.0.0.1:6443", no trailing slash
-  std::string unix_socket;            // when set, connect here; base_url is "http://localhost"
-  std::string ca_pem_path;            // trust only this CA
-  std::string certificate_pem_path;   // client certificate
+  std::string base_url;              // "https://127.0.0.1:6443", no trailing slash
+  std::string unix_socket;           // when set, connect here; base_url is "http://localhost"
+  std::string ca_pem_path;           // trust only this CA
+  std::string certificate_pem_path;  // client certificate
   std::string key_pem_path;
-  std::string ca_pem;                 // the same as PEM text (kubeconfig's *-data)
+  std::string ca_pem;  // the same as PEM text (kubeconfig's *-data)
   std::string certificate_pem;
   std::string key_pem;
   std::string bearer_token;
@@ -31,10 +31,10 @@ struct ClientOptions {
 
 struct ClientRequest {
   std::string method = "GET";
-  std::string target;                 // "/api/v1/pods?limit=5"
+  std::string target;  // "/api/v1/pods?limit=5"
   Headers headers;
   std::string body;
-  std::int64_t timeout_ms = 30'000;   // of the whole call; 0: none (streams)
+  std::int64_t timeout_ms = 30'000;  // of the whole call; 0: none (streams)
   std::size_t max_body_bytes = 512 * 1024 * 1024;
 };
 
@@ -53,8 +53,8 @@ class Client {
   // status >= 300 is collected into the result instead. Returns when the stream ends.
   using OnHeaders = std::function<void(int status, const Headers&)>;
   using OnData = std::function<bool(std::string_view)>;
-  virtual Result<ClientResponse> stream(const ClientRequest& request, OnHeaders on_headers,
-                                        OnData on_data, std::stop_token stop = {}) = 0;
+  virtual Result<ClientResponse> stream(const ClientRequest& request, OnHeaders on_headers, OnData on_data,
+                                        std::stop_token stop = {}) = 0;
 };
 
 Result<std::unique_ptr<Client>> make_client(const ClientOptions& options);

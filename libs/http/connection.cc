@@ -2,10 +2,10 @@
 
 #include <sys/socket.h>
 
-#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <ctime>
+#include <boost/asio/post.hpp>
 
 #include "libs/common/base/clock.h"
 #include "libs/common/base/strings.h"
@@ -15,11 +15,13 @@ namespace coxswain::http {
 namespace {
 
 constexpr std::size_t kReadBytes = 16 * 1024;
-constexpr std::size_t kBatchBytes = 64 * 1024;       // four full TLS records
-constexpr std::size_t kJoinBelow = 16 * 1024;        // larger pieces go to the socket as they are
-constexpr std::size_t kGzipAbove = 128 * 1024;       // as kube-apiserver does
+constexpr std::size_t kBatchBytes = 64 * 1024;  // four full TLS records
+constexpr std::size_t kJoinBelow = 16 * 1024;   // larger pieces go to the socket as they are
+constexpr std::size_t kGzipAbove = 128 * 1024;  // as kube-apiserver does
 
-bool is_loopback(std::string_view remote) { return remote.starts_with("127.") || remote.starts_with("[::1]"); }
+bool is_loopback(std::string_view remote) {
+  return remote.starts_with("127.") || remote.starts_with("[::1]");
+}
 
 bool accepts_gzip(const Request& request) {
   for (const std::string& part : split(find_header(request.headers, "Accept-Encoding"), ',')) {
@@ -45,7 +47,8 @@ std::string http_date() {
 
 }  // namespace
 
-Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket, std::unique_ptr<Transport> transport, std::string remote, bool tls)
+Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket,
+                       std::unique_ptr<Transport> transport, std::string remote, bool tls)
     : worker_(worker),
       socket_(std::move(socket)),
       transport_(std::move(transport)),
@@ -55,7 +58,9 @@ Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket, std:
 
 Connection::~Connection() { close(); }
 
-void Connection::set_deadline(std::int64_t timeout_ms) { deadline_ms_ = timeout_ms == 0 ? 0 : system_clock().now_ms() + timeout_ms; }
+void Connection::set_deadline(std::int64_t timeout_ms) {
+  deadline_ms_ = timeout_ms == 0 ? 0 : system_clock().now_ms() + timeout_ms;
+}
 
 void Connection::start() {
   set_deadline(worker_.options.header_timeout_ms);
@@ -101,9 +106,15 @@ bool Connection::do_handshake() {
       peer_ = transport_->peer();
       phase_ = Phase::kReading;
       return true;
-    case Transport::Status::kWantRead: wait_read(); return false;
-    case Transport::Status::kWantWrite: wait_write(); return false;
-    case Transport::Status::kClosed: close(); return false;
+    case Transport::Status::kWantRead:
+      wait_read();
+      return false;
+    case Transport::Status::kWantWrite:
+      wait_write();
+      return false;
+    case Transport::Status::kClosed:
+      close();
+      return false;
   }
   return false;
 }
@@ -161,9 +172,12 @@ void Connection::linger() {
 }
 
 void Connection::update_read_deadline() {
-  if (reader_.idle()) set_deadline(worker_.options.idle_timeout_ms);
-  else if (reader_.in_body()) set_deadline(worker_.options.body_timeout_ms);
-  else if (deadline_ms_ == 0) set_deadline(worker_.options.header_timeout_ms);
+  if (reader_.idle())
+    set_deadline(worker_.options.idle_timeout_ms);
+  else if (reader_.in_body())
+    set_deadline(worker_.options.body_timeout_ms);
+  else if (deadline_ms_ == 0)
+    set_deadline(worker_.options.header_timeout_ms);
 }
 
 void Connection::read_some() {
@@ -201,12 +215,17 @@ void Connection::read_some() {
 
 void Connection::handle_state(RequestReader::State state) {
   switch (state) {
-    case RequestReader::State::kNeedMore: break;
+    case RequestReader::State::kNeedMore:
+      break;
     case RequestReader::State::kContinue:
       queue(Chunk::literal("HTTP/1.1 100 Continue\r\n\r\n"));
       break;
-    case RequestReader::State::kRequest: has_request_ = true; break;
-    case RequestReader::State::kError: send_error(reader_.error_status(), reader_.error_message()); break;
+    case RequestReader::State::kRequest:
+      has_request_ = true;
+      break;
+    case RequestReader::State::kError:
+      send_error(reader_.error_status(), reader_.error_message());
+      break;
   }
 }
 
@@ -224,15 +243,21 @@ void Connection::dispatch() {
   worker_.handler(std::move(handed));
 }
 
-std::string Connection::head(int status, const Headers& headers, std::int64_t content_length, bool chunked) const {
-  const bool keep = reader_.keep_alive() && !close_after_flush_ && !worker_.draining.load(std::memory_order_relaxed);
+std::string Connection::head(int status, const Headers& headers, std::int64_t content_length,
+                             bool chunked) const {
+  const bool keep =
+      reader_.keep_alive() && !close_after_flush_ && !worker_.draining.load(std::memory_order_relaxed);
   std::string text = "HTTP/1.1 " + std::to_string(status) + " " + reason_phrase(status) + "\r\n";
   for (const auto& [name, value] : headers) text += name + ": " + value + "\r\n";
   text += "Date: " + http_date() + "\r\n";
-  if (chunked) text += "Transfer-Encoding: chunked\r\n";
-  else if (content_length >= 0) text += "Content-Length: " + std::to_string(content_length) + "\r\n";
-  if (!keep) text += "Connection: close\r\n";
-  else if (reader_.http_1_0()) text += "Connection: keep-alive\r\n";
+  if (chunked)
+    text += "Transfer-Encoding: chunked\r\n";
+  else if (content_length >= 0)
+    text += "Content-Length: " + std::to_string(content_length) + "\r\n";
+  if (!keep)
+    text += "Connection: close\r\n";
+  else if (reader_.http_1_0())
+    text += "Connection: keep-alive\r\n";
   return text + "\r\n";
 }
 
@@ -240,7 +265,8 @@ void Connection::respond(ExchangeImpl& exchange, Response response) {
   if (closed_ || exchange_.get() != &exchange || phase_ != Phase::kHandling) return;
   std::size_t size = 0;
   for (const Chunk& chunk : response.body) size += chunk.bytes.size();
-  if (size > kGzipAbove && !is_loopback(remote_) && accepts_gzip(exchange.request()) && find_header(response.headers, "Content-Encoding").empty()) {
+  if (size > kGzipAbove && !is_loopback(remote_) && accepts_gzip(exchange.request()) &&
+      find_header(response.headers, "Content-Encoding").empty()) {
     std::string whole;
     whole.reserve(size);
     for (const Chunk& chunk : response.body) whole += chunk.bytes;
@@ -255,7 +281,8 @@ void Connection::respond(ExchangeImpl& exchange, Response response) {
   }
   if (!reader_.keep_alive() || worker_.draining.load(std::memory_order_relaxed)) close_after_flush_ = true;
   const bool no_body = response.status == 204 || response.status == 304 || response.status < 200;
-  queue(Chunk::of(head(response.status, response.headers, no_body ? -1 : static_cast<std::int64_t>(size), false)));
+  queue(Chunk::of(
+      head(response.status, response.headers, no_body ? -1 : static_cast<std::int64_t>(size), false)));
   if (!is_head_ && !no_body) {
     for (Chunk& chunk : response.body) queue(std::move(chunk));
   }
@@ -309,7 +336,9 @@ void Connection::send_error(int status, const std::string& message) {
   const std::string body = status_body(status, message);
   close_after_flush_ = true;
   linger_ = true;
-  queue(Chunk::of(head(status, {{"Content-Type", "application/json"}}, static_cast<std::int64_t>(body.size()), false) + body));
+  queue(Chunk::of(
+      head(status, {{"Content-Type", "application/json"}}, static_cast<std::int64_t>(body.size()), false) +
+      body));
   phase_ = Phase::kFlushClose;
   set_deadline(worker_.options.header_timeout_ms);
   drive();
@@ -327,7 +356,8 @@ bool Connection::write_batch() {
     batch_.clear();
     batch_offset_ = 0;
     if (out_.front().bytes.size() - out_offset_ < kJoinBelow) {
-      while (!out_.empty() && batch_.size() < kBatchBytes && out_.front().bytes.size() - out_offset_ < kJoinBelow) {
+      while (!out_.empty() && batch_.size() < kBatchBytes &&
+             out_.front().bytes.size() - out_offset_ < kJoinBelow) {
         batch_.append(out_.front().bytes.substr(out_offset_));
         out_.pop_front();
         out_offset_ = 0;
@@ -338,13 +368,21 @@ bool Connection::write_batch() {
   bytes = batched ? std::string_view(batch_).substr(batch_offset_) : out_.front().bytes.substr(out_offset_);
   std::size_t taken = 0;
   switch (transport_->write(bytes, taken)) {
-    case Transport::Status::kOk: break;
-    case Transport::Status::kWantWrite: wait_write(); return false;
-    case Transport::Status::kWantRead: wait_read(); return false;
-    case Transport::Status::kClosed: close(); return false;
+    case Transport::Status::kOk:
+      break;
+    case Transport::Status::kWantWrite:
+      wait_write();
+      return false;
+    case Transport::Status::kWantRead:
+      wait_read();
+      return false;
+    case Transport::Status::kClosed:
+      close();
+      return false;
   }
   if (exchange_ != nullptr) exchange_->sent(taken);
-  if (phase_ == Phase::kStreaming || phase_ == Phase::kFlushClose) set_deadline(worker_.options.write_stall_timeout_ms);
+  if (phase_ == Phase::kStreaming || phase_ == Phase::kFlushClose)
+    set_deadline(worker_.options.write_stall_timeout_ms);
   if (batched) {
     batch_offset_ += taken;
   } else {
@@ -369,12 +407,16 @@ bool Connection::flush() {
       return false;
     }
   }
-  if (batch_.capacity() > 4096) std::string().swap(batch_);
-  else batch_.clear();
+  if (batch_.capacity() > 4096)
+    std::string().swap(batch_);
+  else
+    batch_.clear();
   batch_offset_ = 0;
   if (phase_ == Phase::kFlushClose) {
-    if (linger_) linger();
-    else close();
+    if (linger_)
+      linger();
+    else
+      close();
     return false;
   }
   if (phase_ == Phase::kReading) update_read_deadline();
@@ -385,78 +427,117 @@ bool Connection::flush() {
 void Connection::wait_read() {
   if (closed_ || waiting_read_) return;
   waiting_read_ = true;
-  socket_.async_wait(boost::asio::ip::tcp::socket::wait_read, [self = shared_from_this()](const boost::system::error_code& error) {
-    self->waiting_read_ = false;
-    if (error || self->closed_) return;
-    if (self->phase_ == Phase::kLinger) {
-      self->linger();
-      return;
-    }
-    if (self->phase_ != Phase::kHandshake && self->phase_ != Phase::kFlushClose) self->read_some();
-    self->drive();
-  });
+  socket_.async_wait(boost::asio::ip::tcp::socket::wait_read,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       self->waiting_read_ = false;
+                       if (error || self->closed_) return;
+                       if (self->phase_ == Phase::kLinger) {
+                         self->linger();
+                         return;
+                       }
+                       if (self->phase_ != Phase::kHandshake && self->phase_ != Phase::kFlushClose)
+                         self->read_some();
+                       self->drive();
+                     });
 }
 
 void Connection::wait_write() {
   if (closed_ || waiting_write_) return;
   waiting_write_ = true;
-  socket_.async_wait(boost::asio::ip::tcp::socket::wait_write, [self = shared_from_this()](const boost::system::error_code& error) {
-    self->waiting_write_ = false;
-    self->write_blocked_ = false;
-    if (!error) self->drive();
-  });
+  socket_.async_wait(boost::asio::ip::tcp::socket::wait_write,
+                     [self = shared_from_this()](const boost::system::error_code& error) {
+                       self->waiting_write_ = false;
+                       self->write_blocked_ = false;
+                       if (!error) self->drive();
+                     });
 }
 
 const char* reason_phrase(int status) {
   switch (status) {
-    case 200: return "OK";
-    case 201: return "Created";
-    case 202: return "Accepted";
-    case 204: return "No Content";
-    case 301: return "Moved Permanently";
-    case 304: return "Not Modified";
-    case 307: return "Temporary Redirect";
-    case 400: return "Bad Request";
-    case 401: return "Unauthorized";
-    case 403: return "Forbidden";
-    case 404: return "Not Found";
-    case 405: return "Method Not Allowed";
-    case 406: return "Not Acceptable";
-    case 408: return "Request Timeout";
-    case 409: return "Conflict";
-    case 410: return "Gone";
-    case 412: return "Precondition Failed";
-    case 413: return "Request Entity Too Large";
-    case 415: return "Unsupported Media Type";
-    case 417: return "Expectation Failed";
-    case 422: return "Unprocessable Entity";
-    case 429: return "Too Many Requests";
-    case 431: return "Request Header Fields Too Large";
-    case 500: return "Internal Server Error";
-    case 501: return "Not Implemented";
-    case 502: return "Bad Gateway";
-    case 503: return "Service Unavailable";
-    case 504: return "Gateway Timeout";
-    case 505: return "HTTP Version Not Supported";
-    case 507: return "Insufficient Storage";
-    default: return "Status";
+    case 200:
+      return "OK";
+    case 201:
+      return "Created";
+    case 202:
+      return "Accepted";
+    case 204:
+      return "No Content";
+    case 301:
+      return "Moved Permanently";
+    case 304:
+      return "Not Modified";
+    case 307:
+      return "Temporary Redirect";
+    case 400:
+      return "Bad Request";
+    case 401:
+      return "Unauthorized";
+    case 403:
+      return "Forbidden";
+    case 404:
+      return "Not Found";
+    case 405:
+      return "Method Not Allowed";
+    case 406:
+      return "Not Acceptable";
+    case 408:
+      return "Request Timeout";
+    case 409:
+      return "Conflict";
+    case 410:
+      return "Gone";
+    case 412:
+      return "Precondition Failed";
+    case 413:
+      return "Request Entity Too Large";
+    case 415:
+      return "Unsupported Media Type";
+    case 417:
+      return "Expectation Failed";
+    case 422:
+      return "Unprocessable Entity";
+    case 429:
+      return "Too Many Requests";
+    case 431:
+      return "Request Header Fields Too Large";
+    case 500:
+      return "Internal Server Error";
+    case 501:
+      return "Not Implemented";
+    case 502:
+      return "Bad Gateway";
+    case 503:
+      return "Service Unavailable";
+    case 504:
+      return "Gateway Timeout";
+    case 505:
+      return "HTTP Version Not Supported";
+    case 507:
+      return "Insufficient Storage";
+    default:
+      return "Status";
   }
 }
 
 std::string status_body(int status, const std::string& message) {
   const char* reason = "BadRequest";
-  if (status == 413) reason = "RequestEntityTooLarge";
-  else if (status == 415) reason = "UnsupportedMediaType";
-  else if (status == 408) reason = "Timeout";
-  else if (status == 503) reason = "ServiceUnavailable";
-  else if (status >= 500) reason = "InternalError";
+  if (status == 413)
+    reason = "RequestEntityTooLarge";
+  else if (status == 415)
+    reason = "UnsupportedMediaType";
+  else if (status == 408)
+    reason = "Timeout";
+  else if (status == 503)
+    reason = "ServiceUnavailable";
+  else if (status >= 500)
+    reason = "InternalError";
   std::string text;
   for (const char c : message) {
     if (c == '"' || c == '\\') text += '\\';
     if (static_cast<unsigned char>(c) >= 0x20) text += c;
   }
-  return R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":")" + text + R"(","reason":")" + reason +
-         R"(","code":)" + std::to_string(status) + "}\n";
+  return R"({"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":")" + text +
+         R"(","reason":")" + reason + R"(","code":)" + std::to_string(status) + "}\n";
 }
 
 }  // namespace coxswain::http

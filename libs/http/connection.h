@@ -3,12 +3,12 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <string>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
 
 #include "libs/http/request_reader.h"
 #include "libs/http/server.h"
@@ -22,14 +22,15 @@ struct Worker {
   const ServerOptions& options;
   const Handler& handler;
   boost::asio::io_context io{1};
-  std::atomic<bool> draining{false};   // shutting down: no keep-alive, streams end
+  std::atomic<bool> draining{false};  // shutting down: no keep-alive, streams end
 };
 
 class ExchangeImpl;
 
 class Connection : public std::enable_shared_from_this<Connection> {
  public:
-  Connection(Worker& worker, boost::asio::ip::tcp::socket socket, std::unique_ptr<Transport> transport, std::string remote, bool tls);
+  Connection(Worker& worker, boost::asio::ip::tcp::socket socket, std::unique_ptr<Transport> transport,
+             std::string remote, bool tls);
   ~Connection();
 
   void start();
@@ -78,20 +79,20 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool closed_ = false;
   bool driving_ = false;
   bool close_after_flush_ = false;
-  bool linger_ = false;                    // the client may still be sending: let it read the answer
+  bool linger_ = false;  // the client may still be sending: let it read the answer
   bool is_head_ = false;
   bool chunked_ = false;
   bool waiting_read_ = false;
   bool waiting_write_ = false;
   bool write_blocked_ = false;
-  bool has_request_ = false;               // a request was read and waits for dispatch
-  std::int64_t deadline_ms_ = 0;           // 0: none
+  bool has_request_ = false;      // a request was read and waits for dispatch
+  std::int64_t deadline_ms_ = 0;  // 0: none
 
   std::deque<Chunk> out_;
-  std::size_t out_offset_ = 0;             // into out_.front()
-  std::string batch_;                      // small pieces joined, so that TLS records are full
+  std::size_t out_offset_ = 0;  // into out_.front()
+  std::string batch_;           // small pieces joined, so that TLS records are full
   std::size_t batch_offset_ = 0;
-  std::shared_ptr<ExchangeImpl> exchange_; // the one being answered
+  std::shared_ptr<ExchangeImpl> exchange_;  // the one being answered
 };
 
 class ExchangeImpl final : public Exchange, public std::enable_shared_from_this<ExchangeImpl> {

@@ -101,7 +101,8 @@ void ExchangeImpl::post(std::int64_t delay_ms, std::function<void()> task) {
 
 void ExchangeImpl::sent(std::size_t bytes) {
   const std::size_t before = queued_.load(std::memory_order_relaxed);
-  const std::size_t left = queued_.fetch_sub(std::min(bytes, before), std::memory_order_relaxed) - std::min(bytes, before);
+  const std::size_t left =
+      queued_.fetch_sub(std::min(bytes, before), std::memory_order_relaxed) - std::min(bytes, before);
   if (left == 0 && drained_) {
     auto writable = std::move(drained_);
     drained_ = nullptr;

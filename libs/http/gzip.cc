@@ -9,7 +9,8 @@ constexpr int kGzipWindow = 15 + 16;  // zlib: 15 bits, plus 16 for the gzip wra
 
 Result<std::string> gunzip(std::string_view bytes, std::size_t max_bytes) {
   z_stream stream{};
-  if (inflateInit2(&stream, kGzipWindow) != Z_OK) return make_error(ErrorCode::kInternal, "zlib: cannot start");
+  if (inflateInit2(&stream, kGzipWindow) != Z_OK)
+    return make_error(ErrorCode::kInternal, "zlib: cannot start");
   std::string out;
   char buffer[16384];
   stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
@@ -24,7 +25,8 @@ Result<std::string> gunzip(std::string_view bytes, std::size_t max_bytes) {
   }
   inflateEnd(&stream);
   if (out.size() > max_bytes) {
-    return make_error(ErrorCode::kResourceExhausted, "request body too large: the limit is " + std::to_string(max_bytes) + " bytes");
+    return make_error(ErrorCode::kResourceExhausted,
+                      "request body too large: the limit is " + std::to_string(max_bytes) + " bytes");
   }
   if (status != Z_STREAM_END) return make_error(ErrorCode::kInvalidArgument, "the gzip body is damaged");
   return out;

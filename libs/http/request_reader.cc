@@ -57,7 +57,8 @@ RequestReader::State RequestReader::step() {
     }
     if (error == beast::http::error::header_limit) return fail(431, "request header too large");
     if (error == beast::http::error::body_limit) {
-      return fail(413, "request body too large: the limit is " + std::to_string(limits_.max_body_bytes) + " bytes");
+      return fail(
+          413, "request body too large: the limit is " + std::to_string(limits_.max_body_bytes) + " bytes");
     }
     if (error) return fail(400, "malformed HTTP request: " + error.message());
     if (used == 0) break;
@@ -66,7 +67,8 @@ RequestReader::State RequestReader::step() {
   if (parser.is_header_done() && !continue_sent_) {
     const auto expect = parser.get()["Expect"];
     if (!expect.empty()) {
-      if (!iequals(std::string_view(expect.data(), expect.size()), "100-continue")) return fail(417, "unknown expectation");
+      if (!iequals(std::string_view(expect.data(), expect.size()), "100-continue"))
+        return fail(417, "unknown expectation");
       continue_sent_ = true;
       return State::kContinue;
     }
@@ -81,7 +83,8 @@ RequestReader::State RequestReader::finish() {
   if (message.version() != 11 && message.version() != 10) return fail(505, "HTTP version not supported");
   request_ = Request();
   request_.method = std::string(message.method_string());
-  if (!parse_target(std::string_view(message.target().data(), message.target().size()), request_.path, request_.query)) {
+  if (!parse_target(std::string_view(message.target().data(), message.target().size()), request_.path,
+                    request_.query)) {
     return fail(400, "malformed request target");
   }
   for (const auto& field : message) {
@@ -104,7 +107,8 @@ RequestReader::State RequestReader::finish() {
 
 Request RequestReader::take_request() { return std::move(request_); }
 
-bool parse_target(std::string_view target, std::string& path, std::vector<std::pair<std::string, std::string>>& query) {
+bool parse_target(std::string_view target, std::string& path,
+                  std::vector<std::pair<std::string, std::string>>& query) {
   if (target.starts_with("http://") || target.starts_with("https://")) {  // absolute form
     const std::size_t slash = target.find('/', target.find("//") + 2);
     target = slash == std::string_view::npos ? "/" : target.substr(slash);
@@ -118,7 +122,8 @@ bool parse_target(std::string_view target, std::string& path, std::vector<std::p
     if (part.empty()) continue;
     const std::size_t equals = part.find('=');
     auto name = url_decode(part.substr(0, equals), true);
-    auto value = equals == std::string::npos ? std::optional<std::string>("") : url_decode(part.substr(equals + 1), true);
+    auto value = equals == std::string::npos ? std::optional<std::string>("")
+                                             : url_decode(part.substr(equals + 1), true);
     if (!name || !value) return false;
     query.emplace_back(std::move(*name), std::move(*value));
   }

@@ -20,10 +20,10 @@ struct ReaderLimits {
 class RequestReader {
  public:
   enum class State {
-    kNeedMore,        // feed more bytes
-    kContinue,        // the client waits for "100 Continue": send it, then call step() again
-    kRequest,         // request() is complete; take it, then call next()
-    kError,           // answer error_status() and close
+    kNeedMore,  // feed more bytes
+    kContinue,  // the client waits for "100 Continue": send it, then call step() again
+    kRequest,   // request() is complete; take it, then call next()
+    kError,     // answer error_status() and close
   };
 
   explicit RequestReader(const ReaderLimits& limits);
@@ -32,14 +32,14 @@ class RequestReader {
   State feed(std::string_view bytes);
   // Keeps bytes that arrive while a request is being answered; step() looks at them.
   void feed_later(std::string_view bytes) { buffer_.append(bytes); }
-  State step();                      // after kContinue or next(): goes on with what is buffered
-  void next();                       // forget the request just handled
+  State step();  // after kContinue or next(): goes on with what is buffered
+  void next();   // forget the request just handled
   // Nothing of a request has arrived: the connection is idle.
   bool idle() const;
   bool in_body() const;
   std::size_t buffered() const { return buffer_.size(); }
 
-  Request take_request();            // peer fields are left empty
+  Request take_request();  // peer fields are left empty
   bool keep_alive() const { return keep_alive_; }
   bool http_1_0() const { return http_1_0_; }
   int error_status() const { return error_status_; }
@@ -62,6 +62,7 @@ class RequestReader {
 };
 
 // "/a/b?x=1&y" split and the query decoded; false when an escape is malformed.
-bool parse_target(std::string_view target, std::string& path, std::vector<std::pair<std::string, std::string>>& query);
+bool parse_target(std::string_view target, std::string& path,
+                  std::vector<std::pair<std::string, std::string>>& query);
 
 }  // namespace coxswain::http

@@ -3,9 +3,9 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
+#include <thread>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <thread>
 
 #include "libs/common/base/clock.h"
 #include "libs/http/connection.h"
@@ -19,7 +19,10 @@ using tcp = boost::asio::ip::tcp;
 class WorkerThread {
  public:
   WorkerThread(const ServerOptions& options, const Handler& handler, std::atomic<std::size_t>& open)
-      : worker_(options, handler), open_(open), timer_(worker_.io), work_(boost::asio::make_work_guard(worker_.io)) {}
+      : worker_(options, handler),
+        open_(open),
+        timer_(worker_.io),
+        work_(boost::asio::make_work_guard(worker_.io)) {}
 
   void start() {
     sweep();
@@ -29,7 +32,8 @@ class WorkerThread {
   Worker& worker() { return worker_; }
 
   void adopt(tcp::socket socket, std::unique_ptr<Transport> transport, std::string remote, bool tls) {
-    auto connection = std::make_shared<Connection>(worker_, std::move(socket), std::move(transport), std::move(remote), tls);
+    auto connection = std::make_shared<Connection>(worker_, std::move(socket), std::move(transport),
+                                                   std::move(remote), tls);
     connections_.push_back(connection);
     open_.fetch_add(1);
     connection->start();
@@ -87,7 +91,8 @@ class WorkerThread {
 
 class ServerImpl final : public Server {
  public:
-  ServerImpl(const ServerOptions& options, Handler handler) : options_(options), handler_(std::move(handler)) {}
+  ServerImpl(const ServerOptions& options, Handler handler)
+      : options_(options), handler_(std::move(handler)) {}
   ~ServerImpl() override { shutdown(0); }
 
   Result<void> start() {
@@ -114,7 +119,8 @@ class ServerImpl final : public Server {
     });
     for (auto& thread : threads_) thread->drain();
     const std::int64_t deadline_ms = system_clock().now_ms() + grace_ms;
-    while (open_.load() > 0 && system_clock().now_ms() < deadline_ms) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    while (open_.load() > 0 && system_clock().now_ms() < deadline_ms)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     for (auto& thread : threads_) thread->stop();
   }
 
@@ -122,37 +128,44 @@ class ServerImpl final : public Server {
   Result<void> listen() {
     boost::system::error_code error;
     const auto address = boost::asio::ip::make_address(options_.address, error);
-    if (error) return make_error(ErrorCode::kInvalidArgument, "'" + options_.address + "' is not an IP address to listen on");
+    if (error)
+      return make_error(ErrorCode::kInvalidArgument,
+                        "'" + options_.address + "' is not an IP address to listen on");
     const tcp::endpoint endpoint(address, options_.port);
     const std::string where = options_.address + ":" + std::to_string(options_.port);
     acceptor_->open(endpoint.protocol(), error);
     if (!error) acceptor_->set_option(tcp::acceptor::reuse_address(true), error);
     if (!error) acceptor_->bind(endpoint, error);
     if (error == boost::asio::error::address_in_use) {
-      return make_error(ErrorCode::kUnavailable, "port " + std::to_string(options_.port) + " on " + options_.address +
-                                                     " is already in use: stop the program that holds it (ss -ltnp shows which) or choose another port");
+      return make_error(ErrorCode::kUnavailable, "port " + std::to_string(options_.port) + " on " +
+                                                     options_.address +
+                                                     " is already in use: stop the program that holds it (ss "
+                                                     "-ltnp shows which) or choose another port");
     }
     if (!error) acceptor_->listen(4096, error);
-    if (error) return make_error(ErrorCode::kUnavailable, "cannot listen on " + where + ": " + error.message());
+    if (error)
+      return make_error(ErrorCode::kUnavailable, "cannot listen on " + where + ": " + error.message());
     port_ = acceptor_->local_endpoint().port();
     return {};
   }
 
   void accept() {
     WorkerThread& target = *threads_[next_++ % threads_.size()];
-    acceptor_->async_accept(target.worker().io, [this, &target](const boost::system::error_code& error, tcp::socket socket) {
-      if (error == boost::asio::error::operation_aborted || stopped_.load()) return;
-      if (error) {
-        retry_accept();  // out of descriptors: others must close first
-        return;
-      }
-      if (open_.load() < options_.max_connections) adopt(target, std::move(socket));
-      accept();
-    });
+    acceptor_->async_accept(target.worker().io,
+                            [this, &target](const boost::system::error_code& error, tcp::socket socket) {
+                              if (error == boost::asio::error::operation_aborted || stopped_.load()) return;
+                              if (error) {
+                                retry_accept();  // out of descriptors: others must close first
+                                return;
+                              }
+                              if (open_.load() < options_.max_connections) adopt(target, std::move(socket));
+                              accept();
+                            });
   }
 
   void retry_accept() {
-    auto timer = std::make_shared<boost::asio::steady_timer>(threads_[0]->worker().io, std::chrono::milliseconds(100));
+    auto timer =
+        std::make_shared<boost::asio::steady_timer>(threads_[0]->worker().io, std::chrono::milliseconds(100));
     timer->async_wait([this, timer](const boost::system::error_code& error) {
       if (!error && !stopped_.load()) accept();
     });

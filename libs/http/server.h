@@ -22,19 +22,19 @@ using Headers = std::vector<Header>;  // look-ups ignore case
 
 std::string_view find_header(const Headers& headers, std::string_view name);  // "" when absent
 
-struct PeerIdentity {                 // from the verified client certificate; empty: none
-  std::string common_name;            // the Kubernetes user
+struct PeerIdentity {                      // from the verified client certificate; empty: none
+  std::string common_name;                 // the Kubernetes user
   std::vector<std::string> organizations;  // the groups
 };
 
 struct Request {
-  std::string method;                 // "GET"
-  std::string path;                   // decoded per segment is up to the router: raw, without query
+  std::string method;  // "GET"
+  std::string path;    // decoded per segment is up to the router: raw, without query
   std::vector<std::pair<std::string, std::string>> query;  // decoded, in order
   Headers headers;
-  std::string body;                   // already un-gzipped when Content-Encoding: gzip
+  std::string body;  // already un-gzipped when Content-Encoding: gzip
   PeerIdentity peer;
-  std::string remote_address;         // "127.0.0.1:4711"
+  std::string remote_address;  // "127.0.0.1:4711"
   bool tls = false;
 
   std::string_view query_value(std::string_view key) const;  // first one; "" when absent
@@ -52,7 +52,7 @@ struct Chunk {
 
 struct Response {
   int status = 200;
-  Headers headers;                    // Content-Length, Date, Connection are the server's
+  Headers headers;  // Content-Length, Date, Connection are the server's
   std::vector<Chunk> body;
 };
 
@@ -61,7 +61,7 @@ class Exchange {
  public:
   virtual ~Exchange() = default;
   virtual const Request& request() const = 0;
-  virtual Request& mutable_request() = 0;   // before handing it on; not thread-safe
+  virtual Request& mutable_request() = 0;  // before handing it on; not thread-safe
 
   // The whole answer at once. Gzip is applied when the client accepts it and the body is large.
   virtual void respond(Response response) = 0;
@@ -85,22 +85,22 @@ class Exchange {
 using Handler = std::function<void(std::shared_ptr<Exchange>)>;
 
 struct TlsConfig {
-  std::string certificate_pem_path;   // chain
+  std::string certificate_pem_path;  // chain
   std::string key_pem_path;
-  std::string client_ca_pem_path;     // verify client certificates against it when presented
+  std::string client_ca_pem_path;  // verify client certificates against it when presented
   bool require_client_certificate = false;
 };
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 0;             // 0: any free one
+  std::uint16_t port = 0;  // 0: any free one
   bool tls_enabled = true;
   TlsConfig tls;
   int io_threads = 2;
   std::size_t max_body_bytes = 3 * 1024 * 1024;  // 413 above (Kubernetes' limit)
   std::size_t max_header_bytes = 64 * 1024;      // 431 above
   std::size_t max_connections = 20000;
-  std::int64_t header_timeout_ms = 10'000;       // slow clients
+  std::int64_t header_timeout_ms = 10'000;  // slow clients
   std::int64_t body_timeout_ms = 60'000;
   std::int64_t idle_timeout_ms = 180'000;
   std::int64_t write_stall_timeout_ms = 60'000;  // a client that takes nothing for so long is cut off

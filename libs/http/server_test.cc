@@ -6,9 +6,9 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <catch2/catch.hpp>
 #include <chrono>
 #include <thread>
+#include <catch2/catch.hpp>
 
 #include "libs/http/client.h"
 
@@ -37,7 +37,8 @@ void handle(std::shared_ptr<Exchange> exchange) {
   }
   Response response;
   response.headers.emplace_back("Content-Type", "text/plain");
-  response.body.push_back(Chunk::of(request.method + " " + request.path + " " + std::string(request.query_value("q")) + " " + request.body));
+  response.body.push_back(Chunk::of(request.method + " " + request.path + " " +
+                                    std::string(request.query_value("q")) + " " + request.body));
   exchange->respond(std::move(response));
 }
 
@@ -65,7 +66,8 @@ struct Fixture {
     send(fd, bytes.data(), bytes.size(), MSG_NOSIGNAL);
     std::string answer;
     char buffer[4096];
-    for (ssize_t n = 0; (n = recv(fd, buffer, sizeof(buffer), 0)) > 0;) answer.append(buffer, static_cast<std::size_t>(n));
+    for (ssize_t n = 0; (n = recv(fd, buffer, sizeof(buffer), 0)) > 0;)
+      answer.append(buffer, static_cast<std::size_t>(n));
     ::close(fd);
     return answer;
   }
@@ -95,7 +97,10 @@ TEST_CASE("a streamed answer arrives whole; an endless one can be cancelled") {
   ClientRequest request;
   request.target = "/stream";
   std::string text;
-  auto done = f.client->stream(request, {}, [&](std::string_view data) { text += data; return true; });
+  auto done = f.client->stream(request, {}, [&](std::string_view data) {
+    text += data;
+    return true;
+  });
   REQUIRE(done.ok());
   CHECK(text == "line 0\nline 1\nline 2\nline 3\nline 4\n");
 
@@ -107,7 +112,13 @@ TEST_CASE("a streamed answer arrives whole; an endless one can be cancelled") {
     while (!first) std::this_thread::sleep_for(std::chrono::milliseconds(1));
     stop.request_stop();
   });
-  done = f.client->stream(request, {}, [&](std::string_view) { first = true; return true; }, stop.get_token());
+  done = f.client->stream(
+      request, {},
+      [&](std::string_view) {
+        first = true;
+        return true;
+      },
+      stop.get_token());
   canceller.join();
   REQUIRE_FALSE(done.ok());
   CHECK(done.error().code == ErrorCode::kCancelled);
@@ -138,19 +149,23 @@ TEST_CASE("malformed and excessive requests get the right status") {
       {"nonsense\r\n\r\n", "HTTP/1.1 400"},
       {"GET / HTTP/9.9\r\n\r\n", "HTTP/1.1 400"},
       {"GET /%zz?a=%z HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 400"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "HTTP/1.1 400"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+       "HTTP/1.1 400"},
       {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "HTTP/1.1 400"},
       {"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n" + std::string(5000, 'x'), "HTTP/1.1 413"},
       {"GET / HTTP/1.1\r\nHost: x\r\nX: " + std::string(5000, 'x') + "\r\n\r\n", "HTTP/1.1 431"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc", "HTTP/1.1 400"},
-      {"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", "HTTP/1.1"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc",
+       "HTTP/1.1 400"},
+      {"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+       "HTTP/1.1"},
       {"GET / HTTP/1.1\r\nHost: x\r\n", "HTTP/1.1 408"},
   };
   for (const Row& row : rows) {
     INFO(row.bytes.substr(0, 60));
     CHECK(f.raw(row.bytes).substr(0, row.expected.size()) == row.expected);
   }
-  CHECK(f.raw("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").find("GET /2") != std::string::npos);
+  CHECK(f.raw("GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .find("GET /2") != std::string::npos);
 }
 
 TEST_CASE("a port in use is said in one line") {

@@ -26,7 +26,8 @@ class PlainTransport final : public Transport {
     const ssize_t n = recv(fd_, buffer, size, 0);
     taken = n > 0 ? static_cast<std::size_t>(n) : 0;
     if (n > 0) return Status::kOk;
-    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? Status::kWantRead : Status::kClosed;
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? Status::kWantRead
+                                                                                : Status::kClosed;
   }
 
   Status write(std::string_view bytes, std::size_t& taken) override {
@@ -45,7 +46,8 @@ class PlainTransport final : public Transport {
 };
 
 void append_names(X509_NAME* name, int nid, std::vector<std::string>& out) {
-  for (int at = X509_NAME_get_index_by_NID(name, nid, -1); at >= 0; at = X509_NAME_get_index_by_NID(name, nid, at)) {
+  for (int at = X509_NAME_get_index_by_NID(name, nid, -1); at >= 0;
+       at = X509_NAME_get_index_by_NID(name, nid, at)) {
     unsigned char* text = nullptr;
     const int size = ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(name, at)));
     if (size < 0) continue;
@@ -107,9 +109,12 @@ class TlsTransport final : public Transport {
   Status status_of(int result) const {
     if (result == 1) return Status::kOk;
     switch (SSL_get_error(ssl_, result)) {
-      case SSL_ERROR_WANT_READ: return Status::kWantRead;
-      case SSL_ERROR_WANT_WRITE: return Status::kWantWrite;
-      default: return Status::kClosed;
+      case SSL_ERROR_WANT_READ:
+        return Status::kWantRead;
+      case SSL_ERROR_WANT_WRITE:
+        return Status::kWantWrite;
+      default:
+        return Status::kClosed;
     }
   }
 
@@ -126,9 +131,11 @@ class TlsContextImpl final : public TlsContext {
   SSL_CTX* context_;
 };
 
-int select_http_1_1(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in, unsigned in_size, void*) {
+int select_http_1_1(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                    unsigned in_size, void*) {
   static constexpr unsigned char kProtocols[] = "\x08http/1.1";
-  const int found = SSL_select_next_proto(const_cast<unsigned char**>(out), out_size, kProtocols, 9, in, in_size);
+  const int found =
+      SSL_select_next_proto(const_cast<unsigned char**>(out), out_size, kProtocols, 9, in, in_size);
   return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
 }
 
@@ -141,7 +148,8 @@ Result<std::shared_ptr<TlsContext>> make_tls_context(const TlsConfig& config) {
   if (context == nullptr) return make_error(ErrorCode::kInternal, "TLS: " + openssl_error());
   auto owner = std::make_shared<TlsContextImpl>(context);
   SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
+                                SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
   static constexpr unsigned char kSessionContext[] = "coxswain";
   SSL_CTX_set_session_id_context(context, kSessionContext, sizeof(kSessionContext) - 1);
@@ -149,17 +157,23 @@ Result<std::shared_ptr<TlsContext>> make_tls_context(const TlsConfig& config) {
   SSL_CTX_set_num_tickets(context, 0);
   SSL_CTX_set_alpn_select_cb(context, select_http_1_1, nullptr);
   if (SSL_CTX_use_certificate_chain_file(context, config.certificate_pem_path.c_str()) != 1) {
-    return make_error(ErrorCode::kInvalidArgument, "cannot use certificate " + config.certificate_pem_path + ": " + openssl_error());
+    return make_error(ErrorCode::kInvalidArgument,
+                      "cannot use certificate " + config.certificate_pem_path + ": " + openssl_error());
   }
-  if (SSL_CTX_use_PrivateKey_file(context, config.key_pem_path.c_str(), SSL_FILETYPE_PEM) != 1 || SSL_CTX_check_private_key(context) != 1) {
-    return make_error(ErrorCode::kInvalidArgument, "cannot use private key " + config.key_pem_path + ": " + openssl_error());
+  if (SSL_CTX_use_PrivateKey_file(context, config.key_pem_path.c_str(), SSL_FILETYPE_PEM) != 1 ||
+      SSL_CTX_check_private_key(context) != 1) {
+    return make_error(ErrorCode::kInvalidArgument,
+                      "cannot use private key " + config.key_pem_path + ": " + openssl_error());
   }
   if (!config.client_ca_pem_path.empty()) {
     if (SSL_CTX_load_verify_locations(context, config.client_ca_pem_path.c_str(), nullptr) != 1) {
-      return make_error(ErrorCode::kInvalidArgument, "cannot use client CA " + config.client_ca_pem_path + ": " + openssl_error());
+      return make_error(ErrorCode::kInvalidArgument,
+                        "cannot use client CA " + config.client_ca_pem_path + ": " + openssl_error());
     }
     SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(config.client_ca_pem_path.c_str()));
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (config.require_client_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0), nullptr);
+    SSL_CTX_set_verify(
+        context, SSL_VERIFY_PEER | (config.require_client_certificate ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
+        nullptr);
   }
   return std::static_pointer_cast<TlsContext>(owner);
 }

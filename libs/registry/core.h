@@ -35,8 +35,8 @@ struct Core {
   Metrics metrics;
   WorkerPool workers;
   StreamThreads log_threads;
-  std::atomic<bool> stopping{false};           // readyz fails, watches end
-  std::atomic<bool> bootstrapped{false};       // system objects exist
+  std::atomic<bool> stopping{false};      // readyz fails, watches end
+  std::atomic<bool> bootstrapped{false};  // system objects exist
   std::atomic<std::int64_t> log_streams{0};
 };
 
@@ -81,7 +81,7 @@ api::Status status_of_store_error(const Error& error);
 struct Attempt {
   bool answered = false;
   store::Txn txn;
-  std::function<void(const store::TxnResult&)> done;    // on the store's thread: only answer
+  std::function<void(const store::TxnResult&)> done;  // on the store's thread: only answer
   // Called when a compare failed; true: plan again; false: it has answered.
   std::function<bool(const store::TxnResult&)> conflict;
 };

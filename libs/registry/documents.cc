@@ -11,7 +11,8 @@ namespace {
 
 namespace schema = api::schema;
 
-api::Status strict_error(const std::vector<std::string>& unknown, const std::vector<std::string>& duplicates) {
+api::Status strict_error(const std::vector<std::string>& unknown,
+                         const std::vector<std::string>& duplicates) {
   std::string message = "strict decoding error: ";
   bool first = true;
   const auto add = [&](const std::string& text) {
@@ -36,7 +37,8 @@ api::ApiResult<void> report(std::vector<std::string> unknown, const std::vector<
 
 // A kind's group/version may differ from what was asked for only by being absent.
 api::ApiResult<void> check_kind(const schema::Resource& resource, json::Value& object) {
-  if (!object.is_object()) return api::bad_request("the body must be an object, not " + std::string(json::to_string(object.type())));
+  if (!object.is_object())
+    return api::bad_request("the body must be an object, not " + std::string(json::to_string(object.type())));
   const std::string wanted_version = api_version(resource);
   const std::string version = object.get_string("apiVersion");
   const std::string kind = object.get_string("kind");
@@ -62,10 +64,10 @@ api::ApiResult<FieldValidation> parse_field_validation(std::string_view text) {
   if (text == "Ignore") return FieldValidation::kIgnore;
   if (text == "Strict") return FieldValidation::kStrict;
   std::vector<api::StatusCause> causes;
-  causes.push_back({"FieldValueNotSupported",
-                    "Unsupported value: \"" + std::string(text) +
-                        "\": supported values: \"Ignore\", \"Strict\", \"Warn\"",
-                    "fieldValidation"});
+  causes.push_back(
+      {"FieldValueNotSupported",
+       "Unsupported value: \"" + std::string(text) + "\": supported values: \"Ignore\", \"Strict\", \"Warn\"",
+       "fieldValidation"});
   return api::invalid({"meta.k8s.io", "CreateOptions"}, "", std::move(causes));
 }
 
@@ -77,14 +79,16 @@ api::ApiResult<json::Value> decode_any(std::string_view body, BodyType type) {
   }
   Result<json::Value> parsed = type == BodyType::kYaml ? yaml::parse(body) : json::parse(body);
   if (!parsed.ok()) {
-    return api::bad_request("the body is not valid " + std::string(type == BodyType::kYaml ? "YAML: " : "JSON: ") +
+    return api::bad_request("the body is not valid " +
+                            std::string(type == BodyType::kYaml ? "YAML: " : "JSON: ") +
                             parsed.error().message);
   }
   return std::move(*parsed);
 }
 
-api::ApiResult<json::Value> decode_object(const schema::Resource& resource, std::string_view body, BodyType type,
-                                          FieldValidation validation, std::vector<std::string>* warnings) {
+api::ApiResult<json::Value> decode_object(const schema::Resource& resource, std::string_view body,
+                                          BodyType type, FieldValidation validation,
+                                          std::vector<std::string>* warnings) {
   std::vector<std::string> duplicates;
   json::Value object;
   if (type == BodyType::kJson) {
@@ -117,8 +121,9 @@ api::ApiResult<void> settle_unknown_fields(const schema::Resource& resource, jso
   library::check(*resource.type, object, causes);
   if (!causes.empty()) {
     const std::string kind(resource.kind);
-    return api::bad_request(kind + " in version \"" + std::string(resource.version) + "\" cannot be handled as a " + kind +
-                            ": " + causes.front().field + ": " + causes.front().message);
+    return api::bad_request(kind + " in version \"" + std::string(resource.version) +
+                            "\" cannot be handled as a " + kind + ": " + causes.front().field + ": " +
+                            causes.front().message);
   }
   return report(std::move(unknown), duplicates, validation, warnings);
 }
@@ -137,8 +142,9 @@ void check_metadata(const schema::Resource& resource, const Strategy& strategy, 
   library::check_metadata(resource, strategy, object, out);
 }
 
-api::ApiResult<json::Value> apply_patch(const schema::Resource& resource, PatchType type, std::string_view patch,
-                                        const json::Value& current, std::vector<std::string>* duplicates) {
+api::ApiResult<json::Value> apply_patch(const schema::Resource& resource, PatchType type,
+                                        std::string_view patch, const json::Value& current,
+                                        std::vector<std::string>* duplicates) {
   json::ParseOptions options;
   options.duplicate_keys = duplicates;
   Result<json::Value> parsed = json::parse(patch, options);

@@ -29,8 +29,7 @@ api::ApiResult<json::Value> decode_any(std::string_view body, BodyType type);
 
 // Drops unknown fields of a document that has been patched; see decode_object.
 api::ApiResult<void> settle_unknown_fields(const api::schema::Resource& resource, json::Value& object,
-                                           std::vector<std::string> duplicates,
-                                           FieldValidation validation,
+                                           std::vector<std::string> duplicates, FieldValidation validation,
                                            std::vector<std::string>* warnings);
 
 void apply_defaults(const api::schema::Resource& resource, const Strategy& strategy, json::Value& object);

@@ -18,8 +18,8 @@ namespace coxswain::registry::library {
 void prune(const api::schema::Type& type, json::Value& object, std::vector<std::string>& unknown);
 void set_defaults(const api::schema::Type& type, json::Value& object);
 void check(const api::schema::Type& type, const json::Value& object, Causes& out);
-void check_metadata(const api::schema::Resource& resource, const Strategy& strategy, const json::Value& object,
-                    Causes& out);
+void check_metadata(const api::schema::Resource& resource, const Strategy& strategy,
+                    const json::Value& object, Causes& out);
 api::ApiResult<json::Value> patch(const api::schema::Type& type, PatchType kind, const json::Value& patch,
                                   const json::Value& current);
 

@@ -63,7 +63,8 @@ bool LocalExchange::wait_done(std::int64_t timeout_ms) {
   return wait_body([this](const std::string&) { return done_; }, timeout_ms);
 }
 
-bool LocalExchange::wait_body(const std::function<bool(const std::string&)>& enough, std::int64_t timeout_ms) {
+bool LocalExchange::wait_body(const std::function<bool(const std::string&)>& enough,
+                              std::int64_t timeout_ms) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   std::unique_lock lock(mutex_);
   while (true) {
@@ -76,7 +77,8 @@ bool LocalExchange::wait_body(const std::function<bool(const std::string&)>& eno
       lock.lock();
     }
     if (enough(body_)) return true;
-    if (changed_.wait_until(lock, deadline) == std::cv_status::timeout && tasks_.empty()) return enough(body_);
+    if (changed_.wait_until(lock, deadline) == std::cv_status::timeout && tasks_.empty())
+      return enough(body_);
   }
 }
 
@@ -114,8 +116,9 @@ http::Request make_request(const std::string& method, const std::string& target,
   if (question != std::string::npos) {
     for (const std::string& pair : split(std::string_view(target).substr(question + 1), '&')) {
       const std::size_t equals = pair.find('=');
-      request.query.emplace_back(url_decode(pair.substr(0, equals), true).value_or(""),
-                                 equals == std::string::npos ? "" : url_decode(pair.substr(equals + 1), true).value_or(""));
+      request.query.emplace_back(
+          url_decode(pair.substr(0, equals), true).value_or(""),
+          equals == std::string::npos ? "" : url_decode(pair.substr(equals + 1), true).value_or(""));
     }
   }
   request.body = std::move(body);

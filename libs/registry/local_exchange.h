@@ -33,7 +33,7 @@ class LocalExchange : public http::Exchange {
   bool wait_done(std::int64_t timeout_ms = 30'000);
   // Streams: runs posted tasks until `enough(body so far)`; false after `timeout_ms`.
   bool wait_body(const std::function<bool(const std::string&)>& enough, std::int64_t timeout_ms = 5'000);
-  void close();               // the client goes away
+  void close();  // the client goes away
 
   int status() const;
   http::Headers headers() const;
@@ -45,7 +45,7 @@ class LocalExchange : public http::Exchange {
   mutable std::mutex mutex_;
   // guarded by mutex_
   std::condition_variable changed_;
-  std::deque<std::function<void()>> tasks_;             // delayed ones are dropped
+  std::deque<std::function<void()>> tasks_;  // delayed ones are dropped
   std::function<void()> on_closed_;
   int status_ = 0;
   http::Headers headers_;

@@ -15,7 +15,7 @@ enum class PatchType { kJson, kMerge, kStrategic };
 std::optional<PatchType> patch_type(std::string_view content_type);
 
 struct Output {
-  enum class Shape { kFull, kTable, kPartial };   // kPartial: PartialObjectMetadata(List)
+  enum class Shape { kFull, kTable, kPartial };  // kPartial: PartialObjectMetadata(List)
   Shape shape = Shape::kFull;
   bool yaml = false;
   bool pretty = false;
@@ -23,8 +23,7 @@ struct Output {
 // The first alternative of `accept` that can be served, by quality and then order; nullopt: 406.
 std::optional<Output> negotiate(std::string_view accept);
 
-inline constexpr std::string_view kSupportedMediaTypes =
-    "application/json, application/yaml";
+inline constexpr std::string_view kSupportedMediaTypes = "application/json, application/yaml";
 inline constexpr std::string_view kSupportedBodyTypes =
     "application/json, application/yaml, application/vnd.kubernetes.protobuf";
 inline constexpr std::string_view kSupportedPatchTypes =

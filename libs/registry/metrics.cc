@@ -35,7 +35,8 @@ void Metrics::count(std::string_view verb, int code, std::int64_t took_ms) {
   std::size_t at = std::find(kVerbs.begin(), kVerbs.end(), verb) - kVerbs.begin();
   if (at == kVerbs.size()) at = 8;
   Row& row = rows_[at];
-  row.by_class[static_cast<std::size_t>(std::clamp(code / 100, 0, 5))].fetch_add(1, std::memory_order_relaxed);
+  row.by_class[static_cast<std::size_t>(std::clamp(code / 100, 0, 5))].fetch_add(1,
+                                                                                 std::memory_order_relaxed);
   std::size_t bucket = 0;
   while (bucket < kBucketsMs.size() && took_ms > kBucketsMs[bucket]) ++bucket;
   row.buckets[bucket].fetch_add(1, std::memory_order_relaxed);
@@ -65,7 +66,8 @@ std::string Metrics::text(const store::Stats& store) const {
     }
     if (total == 0) continue;
     out += rows;
-    line(out, "apiserver_request_duration_milliseconds_sum", verb, rows_[v].sum_ms.load(std::memory_order_relaxed));
+    line(out, "apiserver_request_duration_milliseconds_sum", verb,
+         rows_[v].sum_ms.load(std::memory_order_relaxed));
     line(out, "apiserver_request_duration_milliseconds_count", verb, total);
   }
   head(out, "apiserver_watchers", "gauge", "Open watches.");

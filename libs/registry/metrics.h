@@ -23,7 +23,7 @@ class Metrics {
       "get", "list", "watch", "create", "update", "patch", "delete", "deletecollection", "other", "health"};
   static constexpr std::array<std::int64_t, 8> kBucketsMs = {1, 5, 10, 50, 100, 500, 1000, 5000};
   struct Row {
-    std::array<std::atomic<std::int64_t>, 6> by_class{};   // index: code / 100
+    std::array<std::atomic<std::int64_t>, 6> by_class{};  // index: code / 100
     std::array<std::atomic<std::int64_t>, kBucketsMs.size() + 1> buckets{};
     std::atomic<std::int64_t> sum_ms{0};
   };

@@ -23,9 +23,16 @@ void respond_text(const CallPtr& call, int code, std::string text) {
 }
 
 void respond_version(const CallPtr& call) {
-  respond_json(call, 200, json::Value::object({{"major", "1"}, {"minor", "36"}, {"gitVersion", kGitVersion},
-                                               {"gitCommit", ""}, {"gitTreeState", "clean"}, {"buildDate", ""},
-                                               {"goVersion", ""}, {"compiler", "g++"}, {"platform", "linux/amd64"}}));
+  respond_json(call, 200,
+               json::Value::object({{"major", "1"},
+                                    {"minor", "36"},
+                                    {"gitVersion", kGitVersion},
+                                    {"gitCommit", ""},
+                                    {"gitTreeState", "clean"},
+                                    {"buildDate", ""},
+                                    {"goVersion", ""},
+                                    {"compiler", "g++"},
+                                    {"platform", "linux/amd64"}}));
 }
 
 struct Check {
@@ -123,31 +130,40 @@ bool handle_discovery(const CallPtr& call, std::string_view path) {
   const bool core = path == "/api";
   if (core || path == "/apis") {
     if (wants_aggregated(call->request())) {
-      respond_document(call, cached(std::string(path) + "#aggregated",
-                                    [core] { return api::openapi::aggregated_discovery(served(), core); }),
+      respond_document(call,
+                       cached(std::string(path) + "#aggregated",
+                              [core] { return api::openapi::aggregated_discovery(served(), core); }),
                        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
       return true;
     }
-    const std::string address = call->core.options.advertise_address + ":" +
-                                std::to_string(call->core.options.advertise_port);
-    respond_document(call, cached(std::string(path), [core, address] {
-                       return core ? api::openapi::api_versions(address) : api::openapi::api_group_list(served());
-                     }),
+    const std::string address =
+        call->core.options.advertise_address + ":" + std::to_string(call->core.options.advertise_port);
+    respond_document(call,
+                     cached(std::string(path),
+                            [core, address] {
+                              return core ? api::openapi::api_versions(address)
+                                          : api::openapi::api_group_list(served());
+                            }),
                      "application/json");
     return true;
   }
   std::vector<std::string> parts = split(path.substr(1), '/');
   if (parts.size() == 2 && parts[0] == "api") {
-    respond_document(call, cached(std::string(path), [&] {
-                       return api::openapi::api_resource_list(served(), "", parts[1]);
-                     }), "application/json");
+    respond_document(
+        call,
+        cached(std::string(path), [&] { return api::openapi::api_resource_list(served(), "", parts[1]); }),
+        "application/json");
     return true;
   }
   if (parts[0] != "apis" || parts.size() < 2 || parts.size() > 3) return false;
-  respond_document(call, cached(std::string(path), [&] {
-                     return parts.size() == 2 ? api::openapi::api_group(served(), parts[1])
-                                              : api::openapi::api_resource_list(served(), parts[1], parts[2]);
-                   }), "application/json");
+  respond_document(call,
+                   cached(std::string(path),
+                          [&] {
+                            return parts.size() == 2
+                                       ? api::openapi::api_group(served(), parts[1])
+                                       : api::openapi::api_resource_list(served(), parts[1], parts[2]);
+                          }),
+                   "application/json");
   return true;
 }
 
@@ -166,10 +182,12 @@ bool handle_openapi(const CallPtr& call, std::string_view path) {
     if (key == "/openapi/v3") return api::openapi::openapi_v3_root(served());
     const std::vector<std::string> parts = split(std::string_view(key).substr(12), '/');
     if (parts.size() == 2 && parts[0] == "api") return api::openapi::openapi_v3(served(), "", parts[1]);
-    if (parts.size() == 3 && parts[0] == "apis") return api::openapi::openapi_v3(served(), parts[1], parts[2]);
+    if (parts.size() == 3 && parts[0] == "apis")
+      return api::openapi::openapi_v3(served(), parts[1], parts[2]);
     return nullptr;
   };
-  if (!call->core.workers.submit([call, key, make] { respond_document(call, cached(key, make), "application/json"); })) {
+  if (!call->core.workers.submit(
+          [call, key, make] { respond_document(call, cached(key, make), "application/json"); })) {
     respond_status(call, api::too_many_requests("busy; try again", 1));
   }
   return true;
@@ -188,7 +206,8 @@ void respond_root(const CallPtr& call) {
 
 bool is_public_path(std::string_view path) {
   for (const std::string_view open : {"/healthz", "/livez", "/readyz", "/version"}) {
-    if (path == open || (path.size() > open.size() && path.rfind(open, 0) == 0 && path[open.size()] == '/')) return true;
+    if (path == open || (path.size() > open.size() && path.rfind(open, 0) == 0 && path[open.size()] == '/'))
+      return true;
   }
   return false;
 }

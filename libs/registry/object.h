@@ -26,7 +26,7 @@ std::string claim_key(std::string_view claim);
 std::string api_version(const api::schema::Resource& resource);  // "apps/v1", "v1"
 
 struct Encoded {
-  std::string bytes;      // without the resourceVersion
+  std::string bytes;  // without the resourceVersion
   std::size_t splice_at = 0;
 };
 // `object` is complete but for metadata.resourceVersion, which is ignored. The strategy's to_storage
@@ -45,7 +45,7 @@ struct Meta {
   std::string ns;
   std::string name;
   std::vector<std::pair<std::string, std::string>> labels;
-  FieldValues fields;       // selectable ones, metadata.name and metadata.namespace included
+  FieldValues fields;  // selectable ones, metadata.name and metadata.namespace included
 };
 std::shared_ptr<const Meta> make_meta(const api::schema::Resource& resource, const Strategy& strategy,
                                       const json::Value& stored);

@@ -10,7 +10,7 @@
 namespace coxswain::registry {
 namespace {
 
-constexpr std::size_t kInlineBodyBytes = 256 * 1024;   // bigger bodies are handled by the workers
+constexpr std::size_t kInlineBodyBytes = 256 * 1024;  // bigger bodies are handled by the workers
 
 bool contains(std::span<const std::string_view> list, std::string_view item) {
   return std::find(list.begin(), list.end(), item) != list.end();
@@ -72,13 +72,24 @@ struct Route {
   Handler handler;
 };
 constexpr Route kRoutes[] = {
-    {"", "get", handle_get},           {"", "list", handle_list},         {"", "watch", handle_watch},
-    {"", "create", handle_create},     {"", "update", handle_update},     {"", "patch", handle_patch},
-    {"", "delete", handle_delete},     {"", "deletecollection", handle_delete_collection},
-    {"status", "get", handle_get},     {"status", "update", handle_update}, {"status", "patch", handle_patch},
-    {"scale", "get", handle_scale},    {"scale", "update", handle_scale}, {"scale", "patch", handle_scale},
-    {"binding", "create", handle_binding}, {"eviction", "create", handle_eviction},
-    {"finalize", "update", handle_finalize}, {"log", "get", handle_log},
+    {"", "get", handle_get},
+    {"", "list", handle_list},
+    {"", "watch", handle_watch},
+    {"", "create", handle_create},
+    {"", "update", handle_update},
+    {"", "patch", handle_patch},
+    {"", "delete", handle_delete},
+    {"", "deletecollection", handle_delete_collection},
+    {"status", "get", handle_get},
+    {"status", "update", handle_update},
+    {"status", "patch", handle_patch},
+    {"scale", "get", handle_scale},
+    {"scale", "update", handle_scale},
+    {"scale", "patch", handle_scale},
+    {"binding", "create", handle_binding},
+    {"eviction", "create", handle_eviction},
+    {"finalize", "update", handle_finalize},
+    {"log", "get", handle_log},
 };
 
 Handler find_handler(const Call& call) {
@@ -98,7 +109,8 @@ Handler find_handler(const Call& call) {
 }
 
 void handle_resource(const CallPtr& call) {
-  if (api::ApiResult<void> found = find_target(*call); !found.ok()) return respond_status(call, found.error());
+  if (api::ApiResult<void> found = find_target(*call); !found.ok())
+    return respond_status(call, found.error());
   const Handler handler = find_handler(*call);
   if (handler == nullptr) {
     return respond_status(call, api::method_not_allowed(call->group_resource(), call->info.verb));
@@ -116,7 +128,8 @@ void handle_resource(const CallPtr& call) {
     if (dry_run != "All") {
       std::vector<api::StatusCause> causes;
       causes.push_back({"FieldValueNotSupported",
-                        "Unsupported value: \"" + std::string(dry_run) + "\": supported values: \"All\"", "dryRun"});
+                        "Unsupported value: \"" + std::string(dry_run) + "\": supported values: \"All\"",
+                        "dryRun"});
       return respond_status(call, api::invalid({"meta.k8s.io", "CreateOptions"}, "", std::move(causes)));
     }
     call->dry_run = true;
@@ -180,7 +193,7 @@ Registry::Answer Registry::call(const std::string& method, const std::string& ta
 
 int Registry::expire_events() {
   const std::int64_t now = core_->clock.now_ms();
-  store::Revision old_enough = 0;   // written at or before this: expired
+  store::Revision old_enough = 0;  // written at or before this: expired
   bool know = false;
   store::Revision first_seen = 0;
   {
@@ -188,7 +201,8 @@ int Registry::expire_events() {
     auto& samples = expiry_->samples;
     samples.emplace_back(now, core_->store.revision());
     first_seen = samples.front().second;
-    while (samples.size() > 1 && samples[1].first <= now - core_->options.event_ttl_ms) samples.erase(samples.begin());
+    while (samples.size() > 1 && samples[1].first <= now - core_->options.event_ttl_ms)
+      samples.erase(samples.begin());
     know = samples.front().first <= now - core_->options.event_ttl_ms;
     if (know) old_enough = samples.front().second;
   }

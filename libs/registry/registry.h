@@ -20,14 +20,14 @@ struct Options {
   ClusterSettings settings;
   std::string advertise_address = "127.0.0.1";  // what the `kubernetes` Service points at
   std::int32_t advertise_port = 6443;
-  bool authenticate = true;                     // false: tests without TLS, everyone is admin
+  bool authenticate = true;  // false: tests without TLS, everyone is admin
   // How to reach kubelets (certificates); base_url is filled in per node.
   http::ClientOptions kubelet_client;
   std::int64_t event_ttl_ms = 3'600'000;
   std::int64_t bookmark_interval_ms = 60'000;
-  int workers = 2;                              // threads for long work (tables, huge bodies)
-  Clock* clock = nullptr;                       // null: the system's
-  Random* random = nullptr;                     // null: the system's
+  int workers = 2;           // threads for long work (tables, huge bodies)
+  Clock* clock = nullptr;    // null: the system's
+  Random* random = nullptr;  // null: the system's
 };
 
 struct Core;

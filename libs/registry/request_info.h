@@ -12,14 +12,14 @@
 namespace coxswain::registry {
 
 struct RequestInfo {
-  bool is_resource = false;   // under /api/VERSION or /apis/GROUP/VERSION, with a resource
-  std::string verb;           // get list watch create update patch delete deletecollection
+  bool is_resource = false;  // under /api/VERSION or /apis/GROUP/VERSION, with a resource
+  std::string verb;          // get list watch create update patch delete deletecollection
   std::string group;
   std::string version;
-  std::string ns;             // empty: cluster-scoped or all namespaces
+  std::string ns;  // empty: cluster-scoped or all namespaces
   std::string resource;
   std::string name;
-  std::string subresource;    // "status"; deeper paths keep their slashes: "proxy/a/b"
+  std::string subresource;  // "status"; deeper paths keep their slashes: "proxy/a/b"
 };
 
 // `is_resource` is false for anything else, malformed escapes included.

@@ -20,13 +20,9 @@ std::string warning_header(const std::string& text) {
 
 }  // namespace
 
-Context Call::context() {
-  return Context{now_unix_ms, &user, &core.options.settings, &warnings};
-}
+Context Call::context() { return Context{now_unix_ms, &user, &core.options.settings, &warnings}; }
 
-api::GroupResource Call::group_resource() const {
-  return {info.group, info.resource};
-}
+api::GroupResource Call::group_resource() const { return {info.group, info.resource}; }
 
 std::string Call::key() const { return object_key(*resource, info.ns, info.name); }
 
@@ -34,8 +30,8 @@ void respond_raw(const CallPtr& call, http::Response response) {
   for (const std::string& warning : call->warnings) {
     response.headers.emplace_back("Warning", warning_header(warning));
   }
-  call->core.metrics.count(call->info.is_resource ? std::string_view(call->info.verb) : "other", response.status,
-                           call->core.clock.now_ms() - call->started_ms);
+  call->core.metrics.count(call->info.is_resource ? std::string_view(call->info.verb) : "other",
+                           response.status, call->core.clock.now_ms() - call->started_ms);
   call->exchange->respond(std::move(response));
 }
 
@@ -72,9 +68,12 @@ void respond_success(const CallPtr& call, const std::string& uid) {
   if (!call->info.group.empty()) details.set("group", call->info.group);
   details.set("kind", call->info.resource);
   if (!uid.empty()) details.set("uid", uid);
-  respond_json(call, 200, json::Value::object({{"kind", "Status"}, {"apiVersion", "v1"},
-                                               {"metadata", json::Value::object()},
-                                               {"status", "Success"}, {"details", std::move(details)}}));
+  respond_json(call, 200,
+               json::Value::object({{"kind", "Status"},
+                                    {"apiVersion", "v1"},
+                                    {"metadata", json::Value::object()},
+                                    {"status", "Success"},
+                                    {"details", std::move(details)}}));
 }
 
 void respond_entry(const CallPtr& call, int code, const store::EntryPtr& entry) {

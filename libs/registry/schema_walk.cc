@@ -41,8 +41,9 @@ void prune_at(const schema::Type& type, json::Value& object, const std::string& 
       continue;
     }
     if (field->kind != schema::Kind::kStruct || field->type == nullptr) continue;
-    for_each_struct(*field, member.second, join_path(path, member.first),
-                    [&](json::Value& item, const std::string& at) { prune_at(*field->type, item, at, unknown); });
+    for_each_struct(
+        *field, member.second, join_path(path, member.first),
+        [&](json::Value& item, const std::string& at) { prune_at(*field->type, item, at, unknown); });
   }
   for (const std::string& key : drop) object.erase(key);
 }
@@ -57,32 +58,49 @@ void defaults_at(const schema::Type& type, json::Value& object) {
       value = object.find(field.name);
     }
     if (value == nullptr || field.kind != schema::Kind::kStruct || field.type == nullptr) continue;
-    for_each_struct(field, *value, {}, [&](json::Value& item, const std::string&) { defaults_at(*field.type, item); });
+    for_each_struct(field, *value, {},
+                    [&](json::Value& item, const std::string&) { defaults_at(*field.type, item); });
   }
 }
 
 const char* expected(schema::Kind kind) {
   switch (kind) {
-    case schema::Kind::kBool: return "boolean";
-    case schema::Kind::kInt32: case schema::Kind::kInt64: return "integer";
-    case schema::Kind::kDouble: return "number";
-    case schema::Kind::kQuantity: case schema::Kind::kIntOrString: return "string or number";
-    case schema::Kind::kStruct: return "object";
-    default: return "string";
+    case schema::Kind::kBool:
+      return "boolean";
+    case schema::Kind::kInt32:
+    case schema::Kind::kInt64:
+      return "integer";
+    case schema::Kind::kDouble:
+      return "number";
+    case schema::Kind::kQuantity:
+    case schema::Kind::kIntOrString:
+      return "string or number";
+    case schema::Kind::kStruct:
+      return "object";
+    default:
+      return "string";
   }
 }
 
 bool fits(schema::Kind kind, const json::Value& value) {
   switch (kind) {
-    case schema::Kind::kBool: return value.is_bool();
+    case schema::Kind::kBool:
+      return value.is_bool();
     case schema::Kind::kInt32:
       return value.type() == json::Type::kInt && value.as_int() >= INT32_MIN && value.as_int() <= INT32_MAX;
-    case schema::Kind::kInt64: return value.type() == json::Type::kInt;
-    case schema::Kind::kDouble: return value.is_number();
-    case schema::Kind::kQuantity: case schema::Kind::kIntOrString: return value.is_string() || value.is_number();
-    case schema::Kind::kStruct: return value.is_object();
-    case schema::Kind::kAny: return true;
-    default: return value.is_string();
+    case schema::Kind::kInt64:
+      return value.type() == json::Type::kInt;
+    case schema::Kind::kDouble:
+      return value.is_number();
+    case schema::Kind::kQuantity:
+    case schema::Kind::kIntOrString:
+      return value.is_string() || value.is_number();
+    case schema::Kind::kStruct:
+      return value.is_object();
+    case schema::Kind::kAny:
+      return true;
+    default:
+      return value.is_string();
   }
 }
 
@@ -91,7 +109,8 @@ void check_at(const schema::Type& type, const json::Value& object, const std::st
 void check_one(const schema::Field& field, const json::Value& value, const std::string& path, Causes& out) {
   if (!fits(field.kind, value)) {
     out.push_back({"FieldValueTypeInvalid",
-                   "Invalid value: \"" + std::string(json::to_string(value.type())) + "\": must be of type " + expected(field.kind),
+                   "Invalid value: \"" + std::string(json::to_string(value.type())) + "\": must be of type " +
+                       expected(field.kind),
                    path});
     return;
   }
@@ -108,17 +127,23 @@ void check_at(const schema::Type& type, const json::Value& object, const std::st
       check_one(*field, value, at, out);
     } else if (field->container == schema::Container::kList) {
       if (!value.is_array()) {
-        out.push_back({"FieldValueTypeInvalid", "Invalid value: \"" + std::string(json::to_string(value.type())) +
-                                                    "\": must be of type array", at});
+        out.push_back(
+            {"FieldValueTypeInvalid",
+             "Invalid value: \"" + std::string(json::to_string(value.type())) + "\": must be of type array",
+             at});
         continue;
       }
       std::size_t index = 0;
-      for (const json::Value& item : value.as_array()) check_one(*field, item, at + "[" + std::to_string(index++) + "]", out);
+      for (const json::Value& item : value.as_array())
+        check_one(*field, item, at + "[" + std::to_string(index++) + "]", out);
     } else if (!value.is_object()) {
-      out.push_back({"FieldValueTypeInvalid", "Invalid value: \"" + std::string(json::to_string(value.type())) +
-                                                  "\": must be of type object", at});
+      out.push_back(
+          {"FieldValueTypeInvalid",
+           "Invalid value: \"" + std::string(json::to_string(value.type())) + "\": must be of type object",
+           at});
     } else if (field->container == schema::Container::kMap) {
-      for (const json::Member& item : value.as_object()) check_one(*field, item.second, at + "[" + item.first + "]", out);
+      for (const json::Member& item : value.as_object())
+        check_one(*field, item.second, at + "[" + item.first + "]", out);
     }
   }
 }

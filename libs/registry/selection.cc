@@ -9,7 +9,8 @@ namespace coxswain::registry {
 namespace {
 
 bool is_label_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+         c == '.';
 }
 bool is_alnum(char c) { return is_label_char(c) && c != '-' && c != '_' && c != '.'; }
 
@@ -53,7 +54,8 @@ api::Status bad_selector(std::string_view text, const std::string& why) {
   return api::bad_request("unable to parse requirement: \"" + std::string(text) + "\": " + why);
 }
 
-const std::string* lookup(const std::vector<std::pair<std::string, std::string>>& values, std::string_view key) {
+const std::string* lookup(const std::vector<std::pair<std::string, std::string>>& values,
+                          std::string_view key) {
   for (const auto& [name, value] : values) {
     if (name == key) return &value;
   }
@@ -86,10 +88,12 @@ api::ApiResult<void> Selection::parse_labels(std::string_view text, std::vector<
       const std::size_t space = head.find_last_of(" \t");
       const std::string_view op = space == std::string_view::npos ? head : head.substr(space + 1);
       if (op != "in" && op != "notin") return bad_selector(requirement, "expected 'in' or 'notin'");
-      if (space == std::string_view::npos) return bad_selector(requirement, "expected: identifier before '" + std::string(op) + "'");
+      if (space == std::string_view::npos)
+        return bad_selector(requirement, "expected: identifier before '" + std::string(op) + "'");
       term.op = op == "in" ? Term::Op::kIn : Term::Op::kNotIn;
       key = trim(head.substr(0, space));
-      for (const std::string& value : split(requirement.substr(open + 1, requirement.size() - open - 2), ',')) {
+      for (const std::string& value :
+           split(requirement.substr(open + 1, requirement.size() - open - 2), ',')) {
         term.values.emplace_back(trim(value));
       }
     } else if (const std::size_t at = requirement.find_first_of("=!<>"); at != std::string_view::npos) {
@@ -105,7 +109,8 @@ api::ApiResult<void> Selection::parse_labels(std::string_view text, std::vector<
       } else if (rest.front() == '>' || rest.front() == '<') {
         term.op = rest.front() == '>' ? Term::Op::kGreater : Term::Op::kLess;
         rest.remove_prefix(1);
-        if (!parse_int64(trim(rest))) return bad_selector(requirement, "values must be integers for '<' and '>'");
+        if (!parse_int64(trim(rest)))
+          return bad_selector(requirement, "values must be integers for '<' and '>'");
       } else {
         return bad_selector(requirement, "expected: '=', '!=', '==', 'in' or 'notin'");
       }
@@ -113,9 +118,11 @@ api::ApiResult<void> Selection::parse_labels(std::string_view text, std::vector<
     } else {
       term.op = Term::Op::kExists;
     }
-    if (!is_label_key(key)) return bad_selector(requirement, "key \"" + std::string(key) + "\" is not a label key");
+    if (!is_label_key(key))
+      return bad_selector(requirement, "key \"" + std::string(key) + "\" is not a label key");
     for (const std::string& value : term.values) {
-      if (!is_label_value(value)) return bad_selector(requirement, "value \"" + value + "\" is not a label value");
+      if (!is_label_value(value))
+        return bad_selector(requirement, "value \"" + value + "\" is not a label value");
     }
     term.key = key;
     out.push_back(std::move(term));
@@ -132,7 +139,8 @@ api::ApiResult<void> Selection::parse_fields(const api::schema::Resource& resour
     Term term;
     term.is_field = true;
     const std::size_t at = requirement.find_first_of("=!");
-    if (at == std::string_view::npos) return api::bad_request("invalid field selector: \"" + part + "\"; expected KEY=VALUE");
+    if (at == std::string_view::npos)
+      return api::bad_request("invalid field selector: \"" + part + "\"; expected KEY=VALUE");
     std::string_view rest = requirement.substr(at);
     if (rest.rfind("!=", 0) == 0) {
       term.op = Term::Op::kNotEquals;
@@ -146,9 +154,10 @@ api::ApiResult<void> Selection::parse_fields(const api::schema::Resource& resour
     }
     term.key = trim(requirement.substr(0, at));
     term.values.push_back(unescape(rest));
-    const bool known = term.key == "metadata.name" || (term.key == "metadata.namespace" && resource.namespaced) ||
-                       std::find(resource.field_selectors.begin(), resource.field_selectors.end(), term.key) !=
-                           resource.field_selectors.end();
+    const bool known = term.key == "metadata.name" ||
+                       (term.key == "metadata.namespace" && resource.namespaced) ||
+                       std::find(resource.field_selectors.begin(), resource.field_selectors.end(),
+                                 term.key) != resource.field_selectors.end();
     if (!known) return api::bad_request("field label not supported: " + term.key);
     out.push_back(std::move(term));
   }
@@ -170,7 +179,9 @@ api::ApiResult<Selection> Selection::parse(const api::schema::Resource& resource
 
 bool Selection::term_matches(const Term& term, const Meta& meta) {
   const std::string* value = lookup(term.is_field ? meta.fields : meta.labels, term.key);
-  const auto listed = [&] { return std::find(term.values.begin(), term.values.end(), *value) != term.values.end(); };
+  const auto listed = [&] {
+    return std::find(term.values.begin(), term.values.end(), *value) != term.values.end();
+  };
   switch (term.op) {
     case Term::Op::kEquals:
       return value != nullptr ? *value == term.values.front() : term.is_field && term.values.front().empty();
@@ -196,7 +207,8 @@ bool Selection::term_matches(const Term& term, const Meta& meta) {
 }
 
 bool Selection::matches(const Meta& meta) const {
-  return std::all_of(terms_.begin(), terms_.end(), [&](const Term& term) { return term_matches(term, meta); });
+  return std::all_of(terms_.begin(), terms_.end(),
+                     [&](const Term& term) { return term_matches(term, meta); });
 }
 
 }  // namespace coxswain::registry

@@ -9,7 +9,8 @@ json::Value served_form(const Strategy& strategy, json::Value stored) {
 }
 
 json::Value table_head(const api::schema::Resource& resource, const std::string& revision) {
-  return json::Value::object({{"kind", "Table"}, {"apiVersion", "meta.k8s.io/v1"},
+  return json::Value::object({{"kind", "Table"},
+                              {"apiVersion", "meta.k8s.io/v1"},
                               {"metadata", json::Value::object({{"resourceVersion", revision}})},
                               {"columnDefinitions", table_column_definitions(resource)},
                               {"rows", json::Value::array()}});

@@ -49,18 +49,18 @@ struct UserInfo {
 };
 
 struct Context {
-  std::int64_t now_unix_ms = 0;                    // one instant for the whole request
-  const UserInfo* user = nullptr;                  // never null in a request
-  const ClusterSettings* settings = nullptr;       // never null in a request
-  std::vector<std::string>* warnings = nullptr;    // become `Warning: 299` headers; may be null
+  std::int64_t now_unix_ms = 0;                  // one instant for the whole request
+  const UserInfo* user = nullptr;                // never null in a request
+  const ClusterSettings* settings = nullptr;     // never null in a request
+  std::vector<std::string>* warnings = nullptr;  // become `Warning: 299` headers; may be null
 };
 
 // How metadata.name must look (generateName likewise, without its last character rule).
 enum class NameRule : std::uint8_t {
-  kDnsSubdomain,      // RFC 1123 subdomain, 253: most kinds
-  kDnsLabel,          // RFC 1123 label, 63: Namespace
-  kDns1035Label,      // RFC 1035 label, 63: Service
-  kPathSegment,       // anything but ".", "..", "/", "%": events, RBAC
+  kDnsSubdomain,  // RFC 1123 subdomain, 253: most kinds
+  kDnsLabel,      // RFC 1123 label, 63: Namespace
+  kDns1035Label,  // RFC 1035 label, 63: Service
+  kPathSegment,   // anything but ".", "..", "/", "%": events, RBAC
 };
 
 // Answers "is this claim taken?" while allocating; backed by the store.
@@ -71,10 +71,10 @@ using FieldValues = std::vector<std::pair<std::string, std::string>>;
 struct Strategy {
   // --- declarative -----------------------------------------------------------------------------
   NameRule name_rule = NameRule::kDnsSubdomain;
-  bool has_generation = false;            // metadata.generation: 1, then +1 when spec changes
-  bool allow_create_on_update = false;    // PUT of an absent name creates it (Lease, Node no: see K8s)
-  bool allow_unconditional_update = true; // PUT without resourceVersion
-  std::int64_t ttl_seconds = 0;           // >0: the object expires by itself (events)
+  bool has_generation = false;             // metadata.generation: 1, then +1 when spec changes
+  bool allow_create_on_update = false;     // PUT of an absent name creates it (Lease, Node no: see K8s)
+  bool allow_unconditional_update = true;  // PUT without resourceVersion
+  std::int64_t ttl_seconds = 0;            // >0: the object expires by itself (events)
 
   // --- create ----------------------------------------------------------------------------------
   // Defaults that the schema's static ones cannot express (imagePullPolicy from the tag...). Must be
@@ -104,8 +104,8 @@ struct Strategy {
   void (*claims)(const json::Value& object, std::vector<std::string>& out) = nullptr;
   // Fills what is unset (old == nullptr: create). Called again, with a fresh view, when another
   // writer took the same claim first. Errors are causes (422).
-  void (*allocate)(const Context&, const json::Value* old, json::Value& object,
-                   const ClaimTaken& taken, Causes& out) = nullptr;
+  void (*allocate)(const Context&, const json::Value* old, json::Value& object, const ClaimTaken& taken,
+                   Causes& out) = nullptr;
 
   // --- delete ----------------------------------------------------------------------------------
   // Seconds to keep the object, marked with deletionTimestamp, for a graceful end; 0: remove now.

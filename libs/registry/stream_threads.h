@@ -21,9 +21,9 @@ class StreamThreads {
     std::function<void()> cancel;
     bool done = false;
   };
-  void reap();                 // caller holds mutex_
+  void reap();  // caller holds mutex_
   std::mutex mutex_;
-  std::list<Item> items_;      // guarded by mutex_
+  std::list<Item> items_;  // guarded by mutex_
 };
 
 }  // namespace coxswain::registry

@@ -19,7 +19,8 @@ std::string_view next_step(std::string_view& path, bool& bracket) {
     }
     std::string_view step = path.substr(1, close - 1);
     path.remove_prefix(close + 1);
-    if (step.size() >= 2 && (step.front() == '\'' || step.front() == '"')) step = step.substr(1, step.size() - 2);
+    if (step.size() >= 2 && (step.front() == '\'' || step.front() == '"'))
+      step = step.substr(1, step.size() - 2);
     return step;
   }
   const std::size_t end = path.find_first_of(".[");
@@ -103,14 +104,18 @@ json::Value table_column_definitions(const api::schema::Resource& resource) {
                                            {"priority", column.priority}}));
   }
   if (columns.empty()) {
-    columns.push_back(json::Value::object({{"name", "Name"}, {"type", "string"}, {"format", "name"},
-                                           {"description", "Name of the object."}, {"priority", 0}}));
+    columns.push_back(json::Value::object({{"name", "Name"},
+                                           {"type", "string"},
+                                           {"format", "name"},
+                                           {"description", "Name of the object."},
+                                           {"priority", 0}}));
   }
   return columns;
 }
 
 json::Value partial_metadata(const json::Value& object) {
-  json::Value out = json::Value::object({{"kind", "PartialObjectMetadata"}, {"apiVersion", "meta.k8s.io/v1"}});
+  json::Value out =
+      json::Value::object({{"kind", "PartialObjectMetadata"}, {"apiVersion", "meta.k8s.io/v1"}});
   const json::Value* metadata = object.find("metadata");
   out.set("metadata", metadata == nullptr ? json::Value::object() : *metadata);
   return out;
@@ -131,7 +136,10 @@ json::Value table_row(const api::schema::Resource& resource, const Strategy& str
       if (column.type == "date") cell = human_age(&cell, now_unix_ms);
     }
     if (cell.is_null()) {
-      if (column.type == "integer") cell = 0; else cell = column.json_path.empty() ? "<none>" : "";
+      if (column.type == "integer")
+        cell = 0;
+      else
+        cell = column.json_path.empty() ? "<none>" : "";
     }
     cells.push_back(std::move(cell));
   }

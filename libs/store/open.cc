@@ -29,15 +29,18 @@ Result<void> check_format(Env& env, const std::string& dir) {
     COX_ASSIGN_OR_RETURN(const std::vector<std::string> names, env.list(dir));
     for (const std::string& name : names) {
       if (name == "log" || name == "state") {
-        return make_error(ErrorCode::kCorruption, dir + " has data but no FORMAT file; restore it from a backup");
+        return make_error(ErrorCode::kCorruption,
+                          dir + " has data but no FORMAT file; restore it from a backup");
       }
     }
     return write_format(env, dir);
   }
   COX_ASSIGN_OR_RETURN(const std::string text, (*file)->read_at(0, 64));
   const bool ours = text.compare(0, kFormatPrefix.size(), kFormatPrefix) == 0;
-  const auto number = ours ? parse_int64(trim(std::string_view(text).substr(kFormatPrefix.size()))) : std::nullopt;
-  if (!number.has_value()) return make_error(ErrorCode::kCorruption, dir + "/FORMAT cannot be read; restore it from a backup");
+  const auto number =
+      ours ? parse_int64(trim(std::string_view(text).substr(kFormatPrefix.size()))) : std::nullopt;
+  if (!number.has_value())
+    return make_error(ErrorCode::kCorruption, dir + "/FORMAT cannot be read; restore it from a backup");
   if (*number > kFormat) {
     return make_error(ErrorCode::kInvalidArgument, dir + " was written by a newer release (format " +
                                                        std::to_string(*number) + ", this one knows " +
@@ -66,8 +69,9 @@ Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options) {
   node.log_segment_bytes = options.log_segment_bytes;
   node.checkpoint_log_bytes = options.checkpoint_log_bytes;
   COX_RETURN_IF_ERROR(env.make_dir(options.dir));
-  const std::size_t slash = options.dir.find_last_not_of('/') == std::string::npos ? std::string::npos
-                                                                                     : options.dir.rfind('/', options.dir.find_last_not_of('/'));
+  const std::size_t slash = options.dir.find_last_not_of('/') == std::string::npos
+                                ? std::string::npos
+                                : options.dir.rfind('/', options.dir.find_last_not_of('/'));
   COX_RETURN_IF_ERROR(env.sync_dir(slash == std::string::npos ? "." : options.dir.substr(0, slash + 1)));
   COX_ASSIGN_OR_RETURN(node.lock, env.lock(options.dir + "/LOCK"));
   COX_RETURN_IF_ERROR(check_format(env, options.dir));
@@ -76,7 +80,8 @@ Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options) {
   auto engine = open_rocksdb_engine(options.dir + "/state");
   if (!engine.ok()) {
     Error error = std::move(engine).error();
-    if (error.code == ErrorCode::kCorruption) error.message += "; move " + options.dir + " away and restore a backup";
+    if (error.code == ErrorCode::kCorruption)
+      error.message += "; move " + options.dir + " away and restore a backup";
     return error;
   }
   COX_RETURN_IF_ERROR(env.sync_dir(options.dir));

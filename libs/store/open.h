@@ -16,11 +16,11 @@ class Env;  // libs/store/env/env.h: the operating system's files; tests inject 
 
 // Bounds that every implementation keeps. The defaults suit a whole api-server in 150 MiB.
 struct StoreLimits {
-  std::size_t max_queued_txns = 16384;            // more waiting: kResourceExhausted
+  std::size_t max_queued_txns = 16384;  // more waiting: kResourceExhausted
   std::size_t max_queued_bytes = 64u << 20;
-  std::size_t max_txn_bytes = 8u << 20;           // keys and values of one transaction; more: kInvalidArgument
-  std::size_t history_events = 32768;             // committed events kept in memory for watchers...
-  std::size_t history_bytes = 16u << 20;          // ...and what they may hold beyond the current values
+  std::size_t max_txn_bytes = 8u << 20;   // keys and values of one transaction; more: kInvalidArgument
+  std::size_t history_events = 32768;     // committed events kept in memory for watchers...
+  std::size_t history_bytes = 16u << 20;  // ...and what they may hold beyond the current values
   // Superseded versions are kept at least this long, at most twice as long; 0: until compact().
   std::int64_t retention_ms = 5 * 60 * 1000;
 };
@@ -33,10 +33,10 @@ struct MemoryStoreOptions {
 struct LocalStoreOptions {
   std::string dir;  // made (0700) when missing; its parent must exist; one process at a time
   StoreLimits limits;
-  Clock* clock = nullptr;  // not owned; null: system_clock()
-  Env* env = nullptr;      // not owned; null: the real operating system
-  std::size_t log_segment_bytes = 16u << 20;      // each log file; allocated ahead
-  std::size_t checkpoint_log_bytes = 32u << 20;   // flush state and shorten the log when it has grown by this
+  Clock* clock = nullptr;                        // not owned; null: system_clock()
+  Env* env = nullptr;                            // not owned; null: the real operating system
+  std::size_t log_segment_bytes = 16u << 20;     // each log file; allocated ahead
+  std::size_t checkpoint_log_bytes = 32u << 20;  // flush state and shorten the log when it has grown by this
 };
 
 // Nothing survives the object. For tests and for measuring what durability costs.

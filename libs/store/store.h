@@ -26,10 +26,10 @@ using Revision = std::int64_t;  // the first commit is 1; 0 means "none" or "now
 // One version of one key. Immutable once published.
 struct Entry {
   std::string key;
-  std::string value;              // with the revision already spliced in
-  Revision create_revision = 0;   // 0 for a tombstone
+  std::string value;             // with the revision already spliced in
+  Revision create_revision = 0;  // 0 for a tombstone
   Revision mod_revision = 0;
-  std::int64_t version = 0;       // 1 on creation; 0 for a tombstone
+  std::int64_t version = 0;  // 1 on creation; 0 for a tombstone
 
   // A slot for what the layer above derives from `value` (labels, owner references), shared by all
   // readers and never stored. The first one set stays; a later one is dropped. Any thread.
@@ -44,7 +44,11 @@ struct Entry {
   Entry& operator=(const Entry&) = delete;
   ~Entry() { delete attachment_.load(std::memory_order_relaxed); }
   Entry(std::string k, std::string v, Revision created, Revision modified, std::int64_t n)
-      : key(std::move(k)), value(std::move(v)), create_revision(created), mod_revision(modified), version(n) {}
+      : key(std::move(k)),
+        value(std::move(v)),
+        create_revision(created),
+        mod_revision(modified),
+        version(n) {}
 
  private:
   mutable std::atomic<const std::shared_ptr<const void>*> attachment_{nullptr};
@@ -55,7 +59,7 @@ inline constexpr std::size_t kNoSplice = static_cast<std::size_t>(-1);
 
 struct Compare {
   std::string key;
-  Revision mod_revision = 0;      // must be the key's current mod_revision; 0: must not exist
+  Revision mod_revision = 0;  // must be the key's current mod_revision; 0: must not exist
 };
 
 struct Op {
@@ -77,30 +81,30 @@ struct Txn {
 
 struct TxnResult {
   bool succeeded = false;
-  Revision revision = 0;            // of this commit; of the store when !succeeded
-  std::vector<EntryPtr> entries;    // succeeded: one per op (tombstones for deletes; null: no-op)
-  std::size_t failed_compare = 0;   // !succeeded: which compare...
-  EntryPtr current;                 // ...and what is there now (null: absent)
+  Revision revision = 0;           // of this commit; of the store when !succeeded
+  std::vector<EntryPtr> entries;   // succeeded: one per op (tombstones for deletes; null: no-op)
+  std::size_t failed_compare = 0;  // !succeeded: which compare...
+  EntryPtr current;                // ...and what is there now (null: absent)
 };
 
 struct RangeRequest {
   std::string prefix;
-  std::string after;              // start behind this key; empty: at the prefix
-  Revision revision = 0;          // read as of this revision; 0: now
-  std::size_t limit = 0;          // 0: all
+  std::string after;      // start behind this key; empty: at the prefix
+  Revision revision = 0;  // read as of this revision; 0: now
+  std::size_t limit = 0;  // 0: all
 };
 struct RangeResult {
   std::vector<EntryPtr> entries;  // in key order
   Revision revision = 0;          // what was read
   bool more = false;
-  std::int64_t remaining = 0;     // keys left behind the last entry, when more
+  std::int64_t remaining = 0;  // keys left behind the last entry, when more
 };
 
 struct Event {
   enum class Type { kPut, kDelete };
   Type type = Type::kPut;
-  EntryPtr entry;                 // kDelete: a tombstone (value = last words)
-  EntryPtr previous;              // what was there before; null on creation
+  EntryPtr entry;     // kDelete: a tombstone (value = last words)
+  EntryPtr previous;  // what was there before; null on creation
   Revision revision = 0;
 };
 
@@ -128,7 +132,7 @@ struct Stats {
   std::int64_t keys = 0;
   std::int64_t watchers = 0;
   std::int64_t disk_bytes = 0;
-  bool read_only = false;         // disk full: writes are refused until there is room
+  bool read_only = false;  // disk full: writes are refused until there is room
   std::string read_only_reason;
 };
 

@@ -32,8 +32,8 @@ Result<void> ensure_user(const CertificateOptions& options, const pki::KeyPair& 
   request.organizations = std::move(groups);
   request.client = true;
   const std::int64_t now = system_clock().unix_ms();
-  COX_ASSIGN_OR_RETURN(const pki::KeyPair pair,
-                       pki::ensure_certificate(options.data_dir + "/pki", name + "-client", ca, request, now));
+  COX_ASSIGN_OR_RETURN(const pki::KeyPair pair, pki::ensure_certificate(options.data_dir + "/pki",
+                                                                        name + "-client", ca, request, now));
   kubeconfig::Config config;
   config.server = "https://" + options.advertise_address + ":" + std::to_string(options.port);
   config.user = user;
@@ -64,8 +64,12 @@ Result<ServerCertificates> ensure_cluster_certificates(const CertificateOptions&
   COX_ASSIGN_OR_RETURN(out.ca, pki::ensure_ca(dir, now));
   pki::CertificateRequest serving;
   serving.common_name = "kube-apiserver";
-  serving.dns_names = {"localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc",
-                       "kubernetes.default.svc.cluster.local", host_name()};
+  serving.dns_names = {"localhost",
+                       "kubernetes",
+                       "kubernetes.default",
+                       "kubernetes.default.svc",
+                       "kubernetes.default.svc.cluster.local",
+                       host_name()};
   serving.ip_addresses = {"127.0.0.1"};
   for (const std::string& ip : {options.advertise_address, options.service_ip}) {
     if (!ip.empty() && ip != "127.0.0.1") serving.ip_addresses.push_back(ip);
@@ -76,12 +80,15 @@ Result<ServerCertificates> ensure_cluster_certificates(const CertificateOptions&
   client.common_name = "kube-apiserver-kubelet-client";
   client.organizations = {"system:masters"};
   client.client = true;
-  COX_ASSIGN_OR_RETURN(out.kubelet_client, pki::ensure_certificate(dir, "apiserver-kubelet-client", out.ca, client, now));
+  COX_ASSIGN_OR_RETURN(out.kubelet_client,
+                       pki::ensure_certificate(dir, "apiserver-kubelet-client", out.ca, client, now));
   COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "admin", "kubernetes-admin", {"system:masters"}));
   COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "scheduler", "system:kube-scheduler", {}));
-  COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "controller-manager", "system:kube-controller-manager", {}));
+  COX_RETURN_IF_ERROR(
+      ensure_user(options, out.ca, "controller-manager", "system:kube-controller-manager", {}));
   COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "kube-proxy", "system:kube-proxy", {}));
-  COX_RETURN_IF_ERROR(ensure_node_certificates(options, host_name(), {"127.0.0.1", options.advertise_address}));
+  COX_RETURN_IF_ERROR(
+      ensure_node_certificates(options, host_name(), {"127.0.0.1", options.advertise_address}));
   return out;
 }
 

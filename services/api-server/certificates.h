@@ -14,7 +14,7 @@ struct CertificateOptions {
   std::string data_dir;
   std::string advertise_address;
   std::uint16_t port = 6443;
-  std::string service_ip;            // the `kubernetes` Service's cluster IP
+  std::string service_ip;  // the `kubernetes` Service's cluster IP
 };
 
 struct ServerCertificates {

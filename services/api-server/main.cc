@@ -31,20 +31,28 @@ int main(int argc, char** argv) {
   std::vector<std::string> node_ips;
   CLI::App app{"The Coxswain API server: the cluster's REST API and its store."};
   app.set_version_flag("--version", kVersion);
-  app.add_option("--data-dir", options.data_dir, "Where the store, certificates and kubeconfigs live")->capture_default_str();
+  app.add_option("--data-dir", options.data_dir, "Where the store, certificates and kubeconfigs live")
+      ->capture_default_str();
   app.add_option("--bind-address", options.bind_address, "Address to listen on")->capture_default_str();
   app.add_option("--secure-port", options.port, "HTTPS port; 0: any free one")->capture_default_str();
   app.add_option("--advertise-address", options.advertise_address,
                  "IP address that the cluster reaches this server at (default: that of the default route)");
-  app.add_option("--service-cluster-ip-range", options.service_cluster_ip_range, "Cluster IPs of Services")->capture_default_str();
-  app.add_option("--service-node-port-range", options.service_node_port_range, "Ports of NodePort Services")->capture_default_str();
-  app.add_option("--store-backend", options.store_backend, "local (durable) or memory (tests)")->capture_default_str();
-  app.add_option("--history-retention-seconds", options.compaction_interval_s, "How long old versions stay readable")->capture_default_str();
-  app.add_option("--event-ttl-seconds", options.event_ttl_s, "How long events are kept")->capture_default_str();
+  app.add_option("--service-cluster-ip-range", options.service_cluster_ip_range, "Cluster IPs of Services")
+      ->capture_default_str();
+  app.add_option("--service-node-port-range", options.service_node_port_range, "Ports of NodePort Services")
+      ->capture_default_str();
+  app.add_option("--store-backend", options.store_backend, "local (durable) or memory (tests)")
+      ->capture_default_str();
+  app.add_option("--history-retention-seconds", options.compaction_interval_s,
+                 "How long old versions stay readable")
+      ->capture_default_str();
+  app.add_option("--event-ttl-seconds", options.event_ttl_s, "How long events are kept")
+      ->capture_default_str();
   app.add_option("--io-threads", options.io_threads, "Threads that serve connections")->capture_default_str();
   app.add_option("--port-file", options.port_file, "Write the port here once ready (for --secure-port 0)");
   app.add_option("--log-level", log_level, "debug, info, warning or error")->capture_default_str();
-  CLI::App* issue = app.add_subcommand("issue-node", "Make the certificates and the kubeconfig of one more node");
+  CLI::App* issue =
+      app.add_subcommand("issue-node", "Make the certificates and the kubeconfig of one more node");
   issue->add_option("name", node_name, "The node's name")->required();
   issue->add_option("--ip", node_ips, "Addresses of the node");
   issue->fallthrough();
@@ -56,12 +64,12 @@ int main(int argc, char** argv) {
   }
   coxswain::set_log_level(level);
   const sigset_t signals = block_signals();
-  const coxswain::Result<void> result =
-      issue->parsed() ? coxswain::apiserver::issue_node(options, node_name, node_ips)
-                      : coxswain::apiserver::run(options, [&signals] {
-                          int signal = 0;
-                          sigwait(&signals, &signal);
-                        });
+  const coxswain::Result<void> result = issue->parsed()
+                                            ? coxswain::apiserver::issue_node(options, node_name, node_ips)
+                                            : coxswain::apiserver::run(options, [&signals] {
+                                                int signal = 0;
+                                                sigwait(&signals, &signal);
+                                              });
   if (result.ok()) return 0;
   std::fprintf(stderr, "api-server: %s\n", result.error().message.c_str());
   return 1;

@@ -44,15 +44,17 @@ Result<registry::ClusterSettings> cluster_settings(const ServerOptions& options)
   registry::ClusterSettings settings;
   settings.service_cluster_ip_range = options.service_cluster_ip_range;
   if (!registry::parse_ipv4_range(options.service_cluster_ip_range)) {
-    return make_error(ErrorCode::kInvalidArgument, "--service-cluster-ip-range must be an IPv4 range like 10.96.0.0/16, not \"" +
-                                                       options.service_cluster_ip_range + "\"");
+    return make_error(ErrorCode::kInvalidArgument,
+                      "--service-cluster-ip-range must be an IPv4 range like 10.96.0.0/16, not \"" +
+                          options.service_cluster_ip_range + "\"");
   }
   const std::vector<std::string> ends = split(options.service_node_port_range, '-');
   const auto first = ends.size() == 2 ? parse_uint64(ends[0]) : std::nullopt;
   const auto last = ends.size() == 2 ? parse_uint64(ends[1]) : std::nullopt;
   if (!first || !last || *first < 1 || *last > 65535 || *first > *last) {
-    return make_error(ErrorCode::kInvalidArgument, "--service-node-port-range must look like 30000-32767, not \"" +
-                                                       options.service_node_port_range + "\"");
+    return make_error(ErrorCode::kInvalidArgument,
+                      "--service-node-port-range must look like 30000-32767, not \"" +
+                          options.service_node_port_range + "\"");
   }
   settings.node_port_first = static_cast<std::int32_t>(*first);
   settings.node_port_last = static_cast<std::int32_t>(*last);
@@ -101,7 +103,7 @@ class Housekeeping {
   registry::Registry& registry_;
   std::mutex mutex_;
   std::condition_variable wake_;
-  bool stopping_ = false;   // guarded by mutex_
+  bool stopping_ = false;  // guarded by mutex_
   std::thread thread_;
 };
 
@@ -119,7 +121,8 @@ CertificateOptions certificate_options(const ServerOptions& options, const std::
 }  // namespace
 
 Result<void> issue_node(const ServerOptions& options, const std::string& name, std::vector<std::string> ips) {
-  const std::string advertise = options.advertise_address.empty() ? default_address() : options.advertise_address;
+  const std::string advertise =
+      options.advertise_address.empty() ? default_address() : options.advertise_address;
   return ensure_node_certificates(certificate_options(options, advertise), name, ips);
 }
 
@@ -128,7 +131,8 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 1 << 20);
   COX_ASSIGN_OR_RETURN(const registry::ClusterSettings settings, cluster_settings(options));
-  const std::string advertise = options.advertise_address.empty() ? default_address() : options.advertise_address;
+  const std::string advertise =
+      options.advertise_address.empty() ? default_address() : options.advertise_address;
   COX_ASSIGN_OR_RETURN(ServerCertificates certificates,
                        ensure_cluster_certificates(certificate_options(options, advertise)));
   COX_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, open_store(options));
@@ -150,7 +154,8 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   edge.address = options.bind_address;
   edge.port = options.port;
   edge.io_threads = options.io_threads;
-  edge.tls = {certificates.serving.certificate_path, certificates.serving.key_path, certificates.ca.certificate_path, false};
+  edge.tls = {certificates.serving.certificate_path, certificates.serving.key_path,
+              certificates.ca.certificate_path, false};
   COX_ASSIGN_OR_RETURN(std::unique_ptr<http::Server> server,
                        http::serve(edge, [&gate](std::shared_ptr<http::Exchange> exchange) {
                          registry::Registry* ready = gate.load(std::memory_order_acquire);
@@ -174,7 +179,8 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   }
   gate.store(registry.get(), std::memory_order_release);
   if (!options.port_file.empty()) {
-    COX_RETURN_IF_ERROR(pki::write_file_atomic(options.port_file, std::to_string(server->port()) + "\n", 0644));
+    COX_RETURN_IF_ERROR(
+        pki::write_file_atomic(options.port_file, std::to_string(server->port()) + "\n", 0644));
   }
   log_info("ready", {{"address", advertise + ":" + std::to_string(server->port())},
                      {"kubeconfig", options.data_dir + "/kubeconfig/admin.conf"}});

@@ -12,14 +12,14 @@ namespace coxswain::apiserver {
 struct ServerOptions {
   std::string data_dir = "/var/lib/coxswain";
   std::string bind_address = "0.0.0.0";
-  std::uint16_t port = 6443;                 // 0: any free one
-  std::string advertise_address;             // empty: the address of the default route
+  std::uint16_t port = 6443;      // 0: any free one
+  std::string advertise_address;  // empty: the address of the default route
   std::string service_cluster_ip_range = "10.96.0.0/16";
   std::string service_node_port_range = "30000-32767";
-  std::string store_backend = "local";       // or memory
+  std::string store_backend = "local";  // or memory
   std::int64_t compaction_interval_s = 300;
   std::int64_t event_ttl_s = 3600;
-  std::string port_file;                     // when set, the port is written there once ready
+  std::string port_file;  // when set, the port is written there once ready
   int io_threads = 2;
 };
 

@@ -2,8 +2,8 @@
 
 namespace coxswain::controllers {
 
-Claim plan_claim(const std::string& owner_uid, bool owner_deleting, const api::meta::v1::LabelSelector& selector,
-                 const std::vector<Claimable>& objects) {
+Claim plan_claim(const std::string& owner_uid, bool owner_deleting,
+                 const api::meta::v1::LabelSelector& selector, const std::vector<Claimable>& objects) {
   Claim claim;
   // An empty selector would adopt the whole namespace: it selects nothing here.
   const bool empty = selector.matchLabels.empty() && selector.matchExpressions.empty();
@@ -37,13 +37,15 @@ json::Value owner_reference_json(std::string_view api_version, std::string_view 
 
 json::Value adopt_patch(const json::Value& owner, const std::string& object_uid) {
   return json::Value::object(
-      {{"metadata", json::Value::object({{"uid", object_uid}, {"ownerReferences", json::Value::array({owner})}})}});
+      {{"metadata",
+        json::Value::object({{"uid", object_uid}, {"ownerReferences", json::Value::array({owner})}})}});
 }
 
 json::Value release_patch(const std::string& owner_uid, const std::string& object_uid) {
   auto gone = json::Value::object({{"$patch", "delete"}, {"uid", owner_uid}});
   return json::Value::object(
-      {{"metadata", json::Value::object({{"uid", object_uid}, {"ownerReferences", json::Value::array({gone})}})}});
+      {{"metadata",
+        json::Value::object({{"uid", object_uid}, {"ownerReferences", json::Value::array({gone})}})}});
 }
 
 client::ReconcileResult ignore_not_found(const api::Status& status) {

@@ -20,7 +20,7 @@ struct Settings {
   std::int64_t node_monitor_grace_ms = 50'000;
   std::int64_t node_monitor_period_ms = 5'000;
   std::int64_t terminated_pod_threshold = 12'500;
-  std::string root_ca_pem;             // published as kube-root-ca.crt; "" publishes nothing
+  std::string root_ca_pem;  // published as kube-root-ca.crt; "" publishes nothing
 };
 
 struct Context {
@@ -35,8 +35,8 @@ struct Context {
 class Loop {
  public:
   virtual ~Loop() = default;
-  virtual void start() = 0;            // the informers are synced
-  virtual void stop() = 0;             // joins
+  virtual void start() = 0;  // the informers are synced
+  virtual void stop() = 0;   // joins
 };
 
 // Most loops are one Controller; this holds it with the state its reconcile uses.
@@ -44,8 +44,9 @@ template <typename State>
 class ControllerLoop : public Loop {
  public:
   ControllerLoop(client::ControllerOptions options, std::unique_ptr<State> state)
-      : state_(std::move(state)),
-        controller_(std::move(options), [s = state_.get()](const std::string& key) { return s->reconcile(key); }) {}
+      : state_(std::move(state)), controller_(std::move(options), [s = state_.get()](const std::string& key) {
+          return s->reconcile(key);
+        }) {}
   client::Controller& controller() { return controller_; }
   State& state() { return *state_; }
   void start() override { controller_.start(); }
@@ -59,7 +60,7 @@ class ControllerLoop : public Loop {
 // Which objects an owner has: its own that still match, orphans to adopt, its own to let go.
 struct Claim {
   std::vector<std::size_t> owned;
-  std::vector<std::size_t> adopt;      // not in `owned` until adopted
+  std::vector<std::size_t> adopt;  // not in `owned` until adopted
   std::vector<std::size_t> release;
 };
 struct Claimable {
@@ -67,8 +68,8 @@ struct Claimable {
   const client::Labels* labels;
   bool deleting;
 };
-Claim plan_claim(const std::string& owner_uid, bool owner_deleting, const api::meta::v1::LabelSelector& selector,
-                 const std::vector<Claimable>& objects);
+Claim plan_claim(const std::string& owner_uid, bool owner_deleting,
+                 const api::meta::v1::LabelSelector& selector, const std::vector<Claimable>& objects);
 
 json::Value owner_reference_json(std::string_view api_version, std::string_view kind, std::string_view name,
                                  std::string_view uid);

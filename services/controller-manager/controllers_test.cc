@@ -95,8 +95,9 @@ TEST_CASE("claims: adopt matching orphans, release what no longer matches") {
   api::meta::v1::LabelSelector selector;
   selector.matchLabels = {{"a", "b"}};
   const client::Labels yes{{"a", "b"}}, no{{"a", "c"}};
-  const std::vector<api::meta::v1::OwnerReference> none, mine{{"", "", "", "me", true, true}}, other{{"", "", "", "x", true, true}};
-  const std::vector<Claimable> objects{{&mine, &yes, false}, {&mine, &no, false}, {&none, &yes, false},
+  const std::vector<api::meta::v1::OwnerReference> none, mine{{"", "", "", "me", true, true}},
+      other{{"", "", "", "x", true, true}};
+  const std::vector<Claimable> objects{{&mine, &yes, false}, {&mine, &no, false},   {&none, &yes, false},
                                        {&none, &no, false},  {&other, &yes, false}, {&none, &yes, true}};
   const auto claim = plan_claim("me", false, selector, objects);
   CHECK(claim.owned == std::vector<std::size_t>{0});
@@ -118,13 +119,15 @@ Deployment deployment(int replicas) {
   d.spec.template_.spec.containers[0].image = "new";
   return d;
 }
-ReplicaSet set_of(const Deployment& d, const std::string& name, const std::string& image, int size, int available) {
+ReplicaSet set_of(const Deployment& d, const std::string& name, const std::string& image, int size,
+                  int available) {
   ReplicaSet set;
   set.metadata.name = name;
   set.metadata.creationTimestamp = {kNow - (image == "new" ? 1000 : 5000)};
   set.metadata.annotations[std::string(kRevisionAnnotation)] = image == "new" ? "2" : "1";
   set.metadata.annotations[std::string(kDesiredAnnotation)] = std::to_string(*d.spec.replicas);
-  set.metadata.annotations[std::string(kMaxAnnotation)] = std::to_string(*d.spec.replicas + rolling_limits(d).surge);
+  set.metadata.annotations[std::string(kMaxAnnotation)] =
+      std::to_string(*d.spec.replicas + rolling_limits(d).surge);
   set.spec.replicas = size;
   set.spec.template_ = d.spec.template_;
   set.spec.template_.metadata.labels[std::string(kHashLabel)] = name;
@@ -296,14 +299,17 @@ TEST_CASE("evictions follow tolerations") {
       {{unreachable}, {forever}, std::nullopt},
       {{unreachable}, {forever, seconds300}, kNow + 290'000},
       {{unreachable, {"other", "v", "NoExecute", std::nullopt}}, {seconds300}, kNow},
-      {{{"other", "v", "NoExecute", std::nullopt}}, {{"other", "Equal", "v", "", std::nullopt}}, std::nullopt},
+      {{{"other", "v", "NoExecute", std::nullopt}},
+       {{"other", "Equal", "v", "", std::nullopt}},
+       std::nullopt},
       {{{"other", "v", "NoExecute", std::nullopt}}, {{"other", "Equal", "w", "", std::nullopt}}, kNow},
   };
   for (const auto& row : rows) CHECK(eviction_unix_ms(row.taints, row.tolerations, kNow) == row.due);
 }
 
 TEST_CASE("pod garbage: vanished nodes after a quarantine, unscheduled deletions, too many finished") {
-  const auto pod = [](const char* name, const char* node, const char* phase, bool deleting, std::int64_t created) {
+  const auto pod = [](const char* name, const char* node, const char* phase, bool deleting,
+                      std::int64_t created) {
     auto p = std::make_shared<PodView>();
     p->metadata.name = name;
     p->node = node;
@@ -316,8 +322,8 @@ TEST_CASE("pod garbage: vanished nodes after a quarantine, unscheduled deletions
   input.nodes = {"n", "out"};
   input.out_of_service = {"out"};
   input.terminated_threshold = 1;
-  input.pods = {pod("lost", "gone", "Running", false, 1), pod("unscheduled", "", "Pending", true, 1),
-                pod("stuck", "out", "Running", true, 1),   pod("fine", "n", "Running", true, 1),
+  input.pods = {pod("lost", "gone", "Running", false, 1),    pod("unscheduled", "", "Pending", true, 1),
+                pod("stuck", "out", "Running", true, 1),     pod("fine", "n", "Running", true, 1),
                 pod("done-new", "n", "Succeeded", false, 9), pod("done-old", "n", "Failed", false, 2)};
   auto plan = plan_pod_gc(input);
   std::vector<std::string> names;

@@ -27,7 +27,8 @@ class State {
   ReconcileResult count_collision(const Deployment& d);
   ReconcileResult change_set(const Deployment& d, const ReplicaSetChange& change);
   void event(const Deployment& d, client::EventType type, std::string reason, std::string message) {
-    context_.events.record_as("deployment-controller", {client::ref_to(d), type, std::move(reason), std::move(message)});
+    context_.events.record_as("deployment-controller",
+                              {client::ref_to(d), type, std::move(reason), std::move(message)});
   }
 
   Context& context_;
@@ -40,7 +41,8 @@ ReconcileResult State::claim(const Deployment& d, std::vector<ReplicaSet>* owned
   const auto candidates = sets_.list(d.metadata.namespace_);
   std::vector<Claimable> claimables;
   for (const auto& set : candidates) {
-    claimables.push_back({&set->metadata.ownerReferences, &set->metadata.labels, set->metadata.deletionTimestamp.has_value()});
+    claimables.push_back(
+        {&set->metadata.ownerReferences, &set->metadata.labels, set->metadata.deletionTimestamp.has_value()});
   }
   const Claim claim = plan_claim(d.metadata.uid, d.metadata.deletionTimestamp.has_value(),
                                  d.spec.selector.value_or(api::meta::v1::LabelSelector{}), claimables);
@@ -90,8 +92,9 @@ ReconcileResult State::create_set(const Deployment& d, const ReplicaSet& set) {
   auto created = context_.client.create(set);
   if (created.ok()) {
     if (*set.spec.replicas > 0) {
-      event(d, client::EventType::kNormal, "ScalingReplicaSet",
-            "Scaled up replica set " + set.metadata.name + " from 0 to " + std::to_string(*set.spec.replicas));
+      event(
+          d, client::EventType::kNormal, "ScalingReplicaSet",
+          "Scaled up replica set " + set.metadata.name + " from 0 to " + std::to_string(*set.spec.replicas));
     }
     return Requeue::none();
   }
@@ -115,7 +118,8 @@ ReconcileResult State::create_set(const Deployment& d, const ReplicaSet& set) {
 ReconcileResult State::change_set(const Deployment& d, const ReplicaSetChange& change) {
   auto body = json::Value::object();
   if (!change.annotations.empty()) {
-    json::Value& annotations = body.set("metadata", json::Value::object()).set("annotations", json::Value::object());
+    json::Value& annotations =
+        body.set("metadata", json::Value::object()).set("annotations", json::Value::object());
     for (const auto& [key, value] : change.annotations) annotations.set(key, value);
   }
   if (change.scales() || change.min_ready_seconds) {
@@ -131,18 +135,23 @@ ReconcileResult State::change_set(const Deployment& d, const ReplicaSetChange& c
   if (!done.ok()) return std::move(done).error();
   if (change.scales()) {
     event(d, client::EventType::kNormal, "ScalingReplicaSet",
-          std::string("Scaled ") + (change.replicas > change.from ? "up" : "down") + " replica set " + change.name +
-              " from " + std::to_string(change.from) + " to " + std::to_string(change.replicas));
+          std::string("Scaled ") + (change.replicas > change.from ? "up" : "down") + " replica set " +
+              change.name + " from " + std::to_string(change.from) + " to " +
+              std::to_string(change.replicas));
   }
   return Requeue::none();
 }
 
 ReconcileResult State::apply(const Deployment& d, const DeploymentPlan& plan) {
   const auto revision = d.metadata.annotations.find(std::string(kRevisionAnnotation));
-  if (!plan.revision.empty() && (revision == d.metadata.annotations.end() || revision->second != plan.revision)) {
+  if (!plan.revision.empty() &&
+      (revision == d.metadata.annotations.end() || revision->second != plan.revision)) {
     auto body = json::Value::object();
-    body.set("metadata", json::Value::object()).set("annotations", json::Value::object()).set(kRevisionAnnotation, plan.revision);
-    auto done = context_.client.patch<Deployment>(d.metadata.namespace_, d.metadata.name, PatchType::kMerge, body);
+    body.set("metadata", json::Value::object())
+        .set("annotations", json::Value::object())
+        .set(kRevisionAnnotation, plan.revision);
+    auto done =
+        context_.client.patch<Deployment>(d.metadata.namespace_, d.metadata.name, PatchType::kMerge, body);
     if (!done.ok()) return std::move(done).error();
   }
   Requeue requeue{plan.recheck_ms};
@@ -162,10 +171,12 @@ ReconcileResult State::apply(const Deployment& d, const DeploymentPlan& plan) {
   if (!(to_json(plan.status) == to_json(d.status))) {
     auto body = json::Value::object({{"status", to_json(plan.status)}});
     // Counts that fell to zero are left out by the codec; a merge patch must name them.
-    for (const char* count : {"replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"}) {
+    for (const char* count :
+         {"replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"}) {
       if (body["status"].find(count) == nullptr) body["status"].set(count, nullptr);
     }
-    auto done = context_.client.patch<Deployment>(d.metadata.namespace_, d.metadata.name, PatchType::kMerge, body, "status");
+    auto done = context_.client.patch<Deployment>(d.metadata.namespace_, d.metadata.name, PatchType::kMerge,
+                                                  body, "status");
     if (!done.ok()) return std::move(done).error();
   }
   return requeue;
@@ -186,8 +197,8 @@ ReconcileResult State::reconcile(const std::string& key) {
 }  // namespace
 
 std::unique_ptr<Loop> make_deployment(Context& context) {
-  auto loop = std::make_unique<ControllerLoop<State>>(client::ControllerOptions{.name = "deployment", .workers = 2},
-                                                      std::make_unique<State>(context));
+  auto loop = std::make_unique<ControllerLoop<State>>(
+      client::ControllerOptions{.name = "deployment", .workers = 2}, std::make_unique<State>(context));
   auto& controller = loop->controller();
   auto& deployments = context.informers.get<Deployment>();
   auto& sets = context.informers.get<ReplicaSet>();
@@ -209,16 +220,17 @@ std::unique_ptr<Loop> make_deployment(Context& context) {
     return keys;
   });
   // Recreate waits for the last old pod to be gone; no ReplicaSet changes at that moment.
-  context.informers.get<PodView>().add_handler([&controller, &lister, &set_lister](const client::Change<PodView>& change) {
-    if (change.type != client::ChangeType::kDeleted && !change.object->finished()) return;
-    const auto* owner = client::controller_of(change.object->metadata.ownerReferences);
-    if (owner == nullptr || owner->kind != "ReplicaSet") return;
-    const auto set = set_lister.get(change.object->metadata.namespace_, owner->name);
-    const auto* above = set ? client::controller_of(set->metadata.ownerReferences) : nullptr;
-    if (above == nullptr || above->kind != "Deployment") return;
-    const auto d = lister.get(change.object->metadata.namespace_, above->name);
-    if (d && d->spec.strategy.type == "Recreate") controller.enqueue(client::key_of(*d));
-  });
+  context.informers.get<PodView>().add_handler(
+      [&controller, &lister, &set_lister](const client::Change<PodView>& change) {
+        if (change.type != client::ChangeType::kDeleted && !change.object->finished()) return;
+        const auto* owner = client::controller_of(change.object->metadata.ownerReferences);
+        if (owner == nullptr || owner->kind != "ReplicaSet") return;
+        const auto set = set_lister.get(change.object->metadata.namespace_, owner->name);
+        const auto* above = set ? client::controller_of(set->metadata.ownerReferences) : nullptr;
+        if (above == nullptr || above->kind != "Deployment") return;
+        const auto d = lister.get(change.object->metadata.namespace_, above->name);
+        if (d && d->spec.strategy.type == "Recreate") controller.enqueue(client::key_of(*d));
+      });
   return loop;
 }
 

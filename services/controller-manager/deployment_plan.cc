@@ -4,8 +4,8 @@
 #include <cmath>
 #include <limits>
 
-#include "libs/common/base/strings.h"
 #include "libs/client/codec.h"
+#include "libs/common/base/strings.h"
 
 namespace coxswain::controllers {
 namespace {
@@ -50,7 +50,11 @@ const DeploymentCondition* find(const std::vector<DeploymentCondition>& conditio
 class Round {
  public:
   Round(const Deployment& d, const std::vector<ReplicaSet>& sets, bool old_pods_alive, std::int64_t now)
-      : d_(d), old_pods_alive_(old_pods_alive), now_(now), desired_(desired_of(d)), limits_(rolling_limits(d)) {
+      : d_(d),
+        old_pods_alive_(old_pods_alive),
+        now_(now),
+        desired_(desired_of(d)),
+        limits_(rolling_limits(d)) {
     const json::Value wanted = comparable_template(d.spec.template_);
     std::vector<const ReplicaSet*> sorted;
     for (const auto& set : sets) sorted.push_back(&set);
@@ -66,7 +70,7 @@ class Round {
  private:
   struct Entry {
     const ReplicaSet* set;
-    std::int32_t size;                                // wanted spec.replicas
+    std::int32_t size;  // wanted spec.replicas
     std::map<std::string, std::string> annotations;
     std::optional<std::int32_t> min_ready;
   };
@@ -106,7 +110,7 @@ class Round {
   const std::int64_t now_;
   const std::int32_t desired_;
   const RollingLimits limits_;
-  std::vector<Entry> entries_;                        // oldest first
+  std::vector<Entry> entries_;  // oldest first
   std::size_t new_ = kNone;
   DeploymentPlan plan_;
 };
@@ -135,7 +139,8 @@ void Round::mark_size(Entry& entry) {
   const auto put = [&](std::string_view key, std::int32_t value) {
     const auto it = entry.set->metadata.annotations.find(std::string(key));
     const std::string text = std::to_string(value);
-    if (it == entry.set->metadata.annotations.end() || it->second != text) entry.annotations[std::string(key)] = text;
+    if (it == entry.set->metadata.annotations.end() || it->second != text)
+      entry.annotations[std::string(key)] = text;
   };
   put(kDesiredAnnotation, desired_);
   put(kMaxAnnotation, desired_ + max_surge());
@@ -224,7 +229,8 @@ bool Round::scaling_event() const {
   for (const auto& entry : entries_) {
     if (entry.size == 0) continue;
     const auto& annotations = entry.set->metadata.annotations;
-    if (annotations.count(std::string(kDesiredAnnotation)) && annotation_int(*entry.set, kDesiredAnnotation) != desired_) {
+    if (annotations.count(std::string(kDesiredAnnotation)) &&
+        annotation_int(*entry.set, kDesiredAnnotation) != desired_) {
       return true;
     }
   }
@@ -242,7 +248,8 @@ void Round::scale_all() {
     if (only != kNone && entries_[only].size != desired_) scale_to(entries_[only], desired_);
     return;
   }
-  if (has_new() && newest().size == desired_ && annotation_int(*newest().set, kDesiredAnnotation) == desired_ &&
+  if (has_new() && newest().size == desired_ &&
+      annotation_int(*newest().set, kDesiredAnnotation) == desired_ &&
       newest().set->status.availableReplicas == desired_) {
     for (const std::size_t i : active) {
       if (is_old(i)) scale_to(entries_[i], 0);
@@ -349,7 +356,9 @@ void Round::clean_up() {
   });
   for (std::int32_t i = 0; i < surplus; ++i) {
     const ReplicaSet& set = *old[static_cast<std::size_t>(i)];
-    if (set.status.replicas != 0 || size_of(set) != 0 || set.metadata.generation > set.status.observedGeneration) continue;
+    if (set.status.replicas != 0 || size_of(set) != 0 ||
+        set.metadata.generation > set.status.observedGeneration)
+      continue;
     plan_.remove.push_back(set.metadata.name);
   }
 }
@@ -373,7 +382,8 @@ DeploymentStatus Round::status() const {
   available.type = "Available";
   available.status = enough ? "True" : "False";
   available.reason = enough ? "MinimumReplicasAvailable" : "MinimumReplicasUnavailable";
-  available.message = enough ? "Deployment has minimum availability." : "Deployment does not have minimum availability.";
+  available.message =
+      enough ? "Deployment has minimum availability." : "Deployment does not have minimum availability.";
   set_condition(out, available);
   return out;
 }
@@ -382,7 +392,8 @@ void Round::set_condition(DeploymentStatus& status, DeploymentCondition conditio
   condition.lastUpdateTime = condition.lastTransitionTime = {now_};
   for (auto& old : status.conditions) {
     if (old.type != condition.type) continue;
-    if (old.status == condition.status && old.reason == condition.reason && old.message == condition.message) return;
+    if (old.status == condition.status && old.reason == condition.reason && old.message == condition.message)
+      return;
     if (old.status == condition.status) condition.lastTransitionTime = old.lastTransitionTime;
     old = condition;
     return;
@@ -391,8 +402,8 @@ void Round::set_condition(DeploymentStatus& status, DeploymentCondition conditio
 }
 
 bool Round::complete(const DeploymentStatus& status) const {
-  return status.updatedReplicas == desired_ && status.replicas == desired_ && status.availableReplicas == desired_ &&
-         status.observedGeneration >= d_.metadata.generation;
+  return status.updatedReplicas == desired_ && status.replicas == desired_ &&
+         status.availableReplicas == desired_ && status.observedGeneration >= d_.metadata.generation;
 }
 
 void Round::judge_progress(DeploymentStatus& status) {
@@ -416,7 +427,8 @@ void Round::judge_progress(DeploymentStatus& status) {
   };
   const DeploymentStatus& old = d_.status;
   if (has_new() && complete(status)) {
-    if (!was_complete) progress("True", "NewReplicaSetAvailable", who + " has successfully progressed.", true);
+    if (!was_complete)
+      progress("True", "NewReplicaSetAvailable", who + " has successfully progressed.", true);
     return;
   }
   if (was_complete && status.replicas == status.updatedReplicas && !plan_.create) {
@@ -424,9 +436,11 @@ void Round::judge_progress(DeploymentStatus& status) {
   }
   const bool moved = status.updatedReplicas > old.updatedReplicas ||
                      status.replicas - status.updatedReplicas < old.replicas - old.updatedReplicas ||
-                     status.readyReplicas > old.readyReplicas || status.availableReplicas > old.availableReplicas;
+                     status.readyReplicas > old.readyReplicas ||
+                     status.availableReplicas > old.availableReplicas;
   if (plan_.create) {
-    progress("True", "NewReplicaSetCreated", "Created new replica set \"" + plan_.create->metadata.name + "\"", true);
+    progress("True", "NewReplicaSetCreated",
+             "Created new replica set \"" + plan_.create->metadata.name + "\"", true);
   } else if (moved || was_complete || current == nullptr || current->reason == "DeploymentResumed") {
     progress("True", "ReplicaSetUpdated", who + " is progressing.", true);
   } else if (current->reason != "ProgressDeadlineExceeded") {
@@ -481,7 +495,8 @@ DeploymentPlan Round::run() {
 }  // namespace
 
 RollingLimits rolling_limits(const Deployment& deployment) {
-  const auto rolling = deployment.spec.strategy.rollingUpdate.value_or(api::apps::v1::RollingUpdateDeployment{});
+  const auto rolling =
+      deployment.spec.strategy.rollingUpdate.value_or(api::apps::v1::RollingUpdateDeployment{});
   RollingLimits limits{resolve(rolling.maxSurge, desired_of(deployment), true),
                        resolve(rolling.maxUnavailable, desired_of(deployment), false)};
   if (limits.surge == 0 && limits.unavailable == 0) limits.unavailable = 1;
@@ -497,12 +512,14 @@ json::Value comparable_template(const api::core::v1::PodTemplateSpec& pod_templa
   return out;
 }
 
-std::string template_hash(const api::core::v1::PodTemplateSpec& pod_template, std::optional<std::int32_t> collisions) {
+std::string template_hash(const api::core::v1::PodTemplateSpec& pod_template,
+                          std::optional<std::int32_t> collisions) {
   std::string text = json::write(comparable_template(pod_template));
   if (collisions) text += "#" + std::to_string(*collisions);
   static constexpr std::string_view kAlphabet = "bcdfghjklmnpqrstvwxz2456789";
   std::string out;
-  for (const char c : std::to_string(fnv1a_32(text))) out += kAlphabet[static_cast<unsigned char>(c) % kAlphabet.size()];
+  for (const char c : std::to_string(fnv1a_32(text)))
+    out += kAlphabet[static_cast<unsigned char>(c) % kAlphabet.size()];
   return out;
 }
 
@@ -511,8 +528,8 @@ std::int64_t revision_of(const std::map<std::string, std::string>& annotations) 
   return it == annotations.end() ? 0 : parse_int64(it->second).value_or(0);
 }
 
-DeploymentPlan plan_deployment(const Deployment& deployment, const std::vector<ReplicaSet>& sets, bool old_pods_alive,
-                               std::int64_t now_unix_ms) {
+DeploymentPlan plan_deployment(const Deployment& deployment, const std::vector<ReplicaSet>& sets,
+                               bool old_pods_alive, std::int64_t now_unix_ms) {
   return Round(deployment, sets, old_pods_alive, now_unix_ms).run();
 }
 

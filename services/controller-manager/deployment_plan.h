@@ -24,19 +24,19 @@ using api::apps::v1::ReplicaSet;
 struct ReplicaSetChange {
   std::string name;
   std::int32_t from = 0;
-  std::int32_t replicas = 0;                          // == from: only annotations
+  std::int32_t replicas = 0;  // == from: only annotations
   std::map<std::string, std::string> annotations;
   std::optional<std::int32_t> min_ready_seconds;
   bool scales() const { return from != replicas; }
 };
 
 struct DeploymentPlan {
-  std::optional<ReplicaSet> create;                   // the set of a new template, named and labelled
+  std::optional<ReplicaSet> create;  // the set of a new template, named and labelled
   std::vector<ReplicaSetChange> changes;
-  std::vector<std::string> remove;                    // old revisions beyond the history limit
-  std::string revision;                               // wanted revision annotation; "" leaves it
+  std::vector<std::string> remove;  // old revisions beyond the history limit
+  std::string revision;             // wanted revision annotation; "" leaves it
   api::apps::v1::DeploymentStatus status;
-  std::int64_t recheck_ms = -1;                       // when the progress deadline strikes
+  std::int64_t recheck_ms = -1;  // when the progress deadline strikes
 };
 
 // `sets`: those the deployment controls. `old_pods_alive`: a pod of an old set still exists (Recreate
@@ -52,7 +52,8 @@ struct RollingLimits {
 RollingLimits rolling_limits(const Deployment& deployment);
 
 // Stable for a template and a collision count; in the alphabet of generated names.
-std::string template_hash(const api::core::v1::PodTemplateSpec& pod_template, std::optional<std::int32_t> collisions);
+std::string template_hash(const api::core::v1::PodTemplateSpec& pod_template,
+                          std::optional<std::int32_t> collisions);
 // Without the hash label, as the deployment wrote it.
 json::Value comparable_template(const api::core::v1::PodTemplateSpec& pod_template);
 std::int64_t revision_of(const std::map<std::string, std::string>& annotations);

@@ -14,7 +14,7 @@ struct ServedResource {
   std::string kind;
   std::string plural;
   bool namespaced = true;
-  bool deletable = false;              // verbs get, list, watch, delete
+  bool deletable = false;  // verbs get, list, watch, delete
   client::ResourceInfo info() const { return {group, version, kind, plural, namespaced}; }
   std::string api_version() const { return group.empty() ? version : group + "/" + version; }
 };
@@ -37,7 +37,7 @@ inline api::ApiResult<std::vector<ServedResource>> discover(client::ApiClient& c
     const auto* list = resources->find("resources");
     if (list == nullptr || !list->is_array()) continue;
     for (const auto& resource : list->as_array()) {
-      ServedResource served{group,  version, resource.get_string("kind"), resource.get_string("name"),
+      ServedResource served{group, version, resource.get_string("kind"), resource.get_string("name"),
                             resource.get_bool("namespaced")};
       if (served.plural.find('/') != std::string::npos) continue;  // a subresource
       int found = 0;

@@ -96,7 +96,8 @@ ReconcileResult State::write_slices(const Service& service, const SlicePlan& pla
   return Requeue::none();
 }
 
-ReconcileResult State::write_legacy(const Service& service, std::vector<api::core::v1::EndpointSubset> subsets) {
+ReconcileResult State::write_legacy(const Service& service,
+                                    std::vector<api::core::v1::EndpointSubset> subsets) {
   Endpoints wanted;
   const auto existing = endpoints_.get(service.metadata.namespace_, service.metadata.name);
   if (existing) wanted.metadata = existing->metadata;
@@ -163,7 +164,8 @@ std::unique_ptr<Loop> make_endpoints(Context& context) {
   controller.watch<PodView>(context.informers.get<PodView>(), [&lister](const PodView& pod) {
     std::vector<std::string> keys;
     for (const auto& service : lister.list(pod.metadata.namespace_)) {
-      if (!service->spec.selector.empty() && client::labels_contain(pod.metadata.labels, service->spec.selector)) {
+      if (!service->spec.selector.empty() &&
+          client::labels_contain(pod.metadata.labels, service->spec.selector)) {
         keys.push_back(client::key_of(*service));
       }
     }

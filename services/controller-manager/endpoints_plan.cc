@@ -46,7 +46,8 @@ std::string port_key(const std::vector<EndpointPort>& ports) {
   return out;
 }
 
-Endpoint endpoint_of(const Service& service, const PodView& pod, const std::map<std::string, std::string>& zones) {
+Endpoint endpoint_of(const Service& service, const PodView& pod,
+                     const std::map<std::string, std::string>& zones) {
   Endpoint endpoint;
   endpoint.addresses = {pod.ips.front()};
   const bool open = service.spec.publishNotReadyAddresses;
@@ -56,7 +57,8 @@ Endpoint endpoint_of(const Service& service, const PodView& pod, const std::map<
   if (!pod.hostname.empty() && pod.subdomain == service.metadata.name) endpoint.hostname = pod.hostname;
   if (!pod.node.empty()) {
     endpoint.nodeName = pod.node;
-    if (const auto zone = zones.find(pod.node); zone != zones.end() && !zone->second.empty()) endpoint.zone = zone->second;
+    if (const auto zone = zones.find(pod.node); zone != zones.end() && !zone->second.empty())
+      endpoint.zone = zone->second;
   }
   api::core::v1::ObjectReference target;
   target.kind = "Pod";
@@ -141,7 +143,8 @@ void place(const Service& service, const EndpointGroup& group, std::vector<Draft
   }
   while (next < rest.size()) {
     EndpointSlice slice = new_slice(service, group.ports);
-    while (next < rest.size() && slice.endpoints.size() < kMaxEndpointsPerSlice) slice.endpoints.push_back(*rest[next++]);
+    while (next < rest.size() && slice.endpoints.size() < kMaxEndpointsPerSlice)
+      slice.endpoints.push_back(*rest[next++]);
     plan.create.push_back(std::move(slice));
   }
 }
@@ -224,7 +227,8 @@ std::vector<api::core::v1::EndpointSubset> plan_subsets(const Service& service,
       address.hostname = endpoint.hostname.value_or("");
       address.nodeName = endpoint.nodeName;
       address.targetRef = endpoint.targetRef;
-      (endpoint.conditions.ready.value_or(false) ? subset.addresses : subset.notReadyAddresses).push_back(address);
+      (endpoint.conditions.ready.value_or(false) ? subset.addresses : subset.notReadyAddresses)
+          .push_back(address);
     }
     if (subset.addresses.empty() && subset.notReadyAddresses.empty()) continue;
     for (const auto& port : group.ports) {

@@ -27,7 +27,7 @@ std::vector<EndpointGroup> group_endpoints(const Service& service, const std::ve
 
 struct SlicePlan {
   std::vector<EndpointSlice> create;
-  std::vector<EndpointSlice> update;    // whole objects, with their resourceVersion
+  std::vector<EndpointSlice> update;  // whole objects, with their resourceVersion
   std::vector<std::string> remove;
 };
 // Moves as few endpoints between slices as it can: every slice that changes is sent to every node.
@@ -35,6 +35,7 @@ SlicePlan plan_slices(const Service& service, const std::vector<EndpointGroup>& 
                       const std::vector<EndpointSlice>& existing);
 
 // The legacy object with the same content: ready and not ready addresses, no terminating ones.
-std::vector<api::core::v1::EndpointSubset> plan_subsets(const Service& service, const std::vector<EndpointGroup>& groups);
+std::vector<api::core::v1::EndpointSubset> plan_subsets(const Service& service,
+                                                        const std::vector<EndpointGroup>& groups);
 
 }  // namespace coxswain::controllers

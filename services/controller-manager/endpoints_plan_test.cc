@@ -33,7 +33,8 @@ Service service() {
 }
 // What the server would hold after the plan.
 std::vector<EndpointSlice> apply(std::vector<EndpointSlice> slices, const SlicePlan& plan, int& counter) {
-  for (const auto& name : plan.remove) std::erase_if(slices, [&](const auto& s) { return s.metadata.name == name; });
+  for (const auto& name : plan.remove)
+    std::erase_if(slices, [&](const auto& s) { return s.metadata.name == name; });
   for (const auto& update : plan.update) {
     for (auto& slice : slices) {
       if (slice.metadata.name == update.metadata.name) slice = update;

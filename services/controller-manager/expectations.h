@@ -15,7 +15,7 @@ class Expectations {
  public:
   void expect_creations(const std::string& key, int count, std::int64_t now_ms);
   void expect_deletion(const std::string& key, const std::string& uid, std::int64_t now_ms);
-  void creation_observed(const std::string& key);   // also: the creation failed
+  void creation_observed(const std::string& key);  // also: the creation failed
   void deletion_observed(const std::string& key, const std::string& uid);
   bool satisfied(const std::string& key, std::int64_t now_ms) const;
   void forget(const std::string& key);

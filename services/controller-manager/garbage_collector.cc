@@ -29,12 +29,13 @@ GraphObject to_graph(const json::Value& value, int resource) {
   object.deleting = metadata->find("deletionTimestamp") != nullptr;
   if (const auto* owners = metadata->find("ownerReferences"); owners != nullptr && owners->is_array()) {
     for (const auto& owner : owners->as_array()) {
-      object.owners.push_back({owner.get_string("apiVersion"), owner.get_string("kind"), owner.get_string("name"),
-                               owner.get_string("uid"), owner.get_bool("controller"),
-                               owner.get_bool("blockOwnerDeletion")});
+      object.owners.push_back({owner.get_string("apiVersion"), owner.get_string("kind"),
+                               owner.get_string("name"), owner.get_string("uid"),
+                               owner.get_bool("controller"), owner.get_bool("blockOwnerDeletion")});
     }
   }
-  if (const auto* finalizers = metadata->find("finalizers"); finalizers != nullptr && finalizers->is_array()) {
+  if (const auto* finalizers = metadata->find("finalizers");
+      finalizers != nullptr && finalizers->is_array()) {
     for (const auto& finalizer : finalizers->as_array()) {
       if (!finalizer.is_string()) continue;
       object.foreground |= finalizer.as_string() == "foregroundDeletion";
@@ -66,7 +67,10 @@ class Feed : public client::ReflectorSink {
   bool synced() const { return synced_; }
 
  private:
-  void begin_replace() override { seen_.clear(); replacing_ = true; }
+  void begin_replace() override {
+    seen_.clear();
+    replacing_ = true;
+  }
   void upsert(const json::Value& object) override;
   void erase(const json::Value& object) override;
   void end_replace() override;
@@ -75,8 +79,8 @@ class Feed : public client::ReflectorSink {
   const int index_;
   const ServedResource resource_;
   client::Reflector reflector_;
-  std::unordered_set<std::string> seen_;     // during a list; feed thread only
-  std::unordered_set<std::string> known_;    // feed thread only
+  std::unordered_set<std::string> seen_;   // during a list; feed thread only
+  std::unordered_set<std::string> known_;  // feed thread only
   bool replacing_ = false;
   std::atomic<bool> synced_{false};
   std::jthread thread_;
@@ -86,7 +90,9 @@ class Collector : public Loop {
  public:
   explicit Collector(Context& context)
       : context_(context),
-        controller_({.name = "garbage-collector", .workers = 2, .queue = {.backoff_min_ms = 50, .backoff_max_ms = 30'000}},
+        controller_({.name = "garbage-collector",
+                     .workers = 2,
+                     .queue = {.backoff_min_ms = 50, .backoff_max_ms = 30'000}},
                     [this](const std::string& uid) { return reconcile(uid); }) {}
   ~Collector() override { stop(); }
 
@@ -123,8 +129,8 @@ class Collector : public Loop {
   Context& context_;
   client::Controller controller_;
   std::mutex mutex_;
-  GarbageGraph graph_;                              // guarded by mutex_
-  std::vector<std::unique_ptr<Feed>> feeds_;        // grows under mutex_, never shrinks before stop
+  GarbageGraph graph_;                        // guarded by mutex_
+  std::vector<std::unique_ptr<Feed>> feeds_;  // grows under mutex_, never shrinks before stop
   std::jthread thread_;
 };
 
@@ -224,7 +230,8 @@ ReconcileResult Collector::drop_owners(const GraphObject& object, const std::vec
   auto body = json::Value::object();
   body["metadata"].set("resourceVersion", object.resource_version);
   body["metadata"].set("ownerReferences", owners.as_array().empty() ? json::Value() : std::move(owners));
-  auto done = context_.client.patch_json(resource_of(object.resource).info(), object.ns, object.name, PatchType::kMerge, body);
+  auto done = context_.client.patch_json(resource_of(object.resource).info(), object.ns, object.name,
+                                         PatchType::kMerge, body);
   if (!done.ok()) return ignore_not_found(done.error());
   return Requeue::none();
 }
@@ -235,7 +242,8 @@ ReconcileResult Collector::remove_finalizer(const GraphObject& object, std::stri
   if (!live.ok()) return ignore_not_found(live.error());
   if (live->get_string_path({"metadata", "uid"}) != object.uid) return Requeue::none();
   auto kept = json::Value::array();
-  if (const auto* finalizers = live->find_path({"metadata", "finalizers"}); finalizers != nullptr && finalizers->is_array()) {
+  if (const auto* finalizers = live->find_path({"metadata", "finalizers"});
+      finalizers != nullptr && finalizers->is_array()) {
     for (const auto& f : finalizers->as_array()) {
       if (!(f == json::Value(finalizer))) kept.push_back(f);
     }
@@ -283,24 +291,33 @@ ReconcileResult Collector::reconcile(const std::string& uid) {
     }
   }
   switch (verdict.action) {
-    case Verdict::Action::kNone: return Requeue::none();
-    case Verdict::Action::kCheckOwners: return Requeue::after(100);  // the owners changed meanwhile
-    case Verdict::Action::kDropOwners: return drop_owners(object, verdict.uids);
-    case Verdict::Action::kFinishForeground: return remove_finalizer(object, "foregroundDeletion");
-    case Verdict::Action::kOrphan: return orphan(object, verdict.uids);
-    case Verdict::Action::kDelete: break;
+    case Verdict::Action::kNone:
+      return Requeue::none();
+    case Verdict::Action::kCheckOwners:
+      return Requeue::after(100);  // the owners changed meanwhile
+    case Verdict::Action::kDropOwners:
+      return drop_owners(object, verdict.uids);
+    case Verdict::Action::kFinishForeground:
+      return remove_finalizer(object, "foregroundDeletion");
+    case Verdict::Action::kOrphan:
+      return orphan(object, verdict.uids);
+    case Verdict::Action::kDelete:
+      break;
   }
   client::DeleteOptions options;
   options.propagation_policy = verdict.policy;
   options.precondition_uid = uid;
   options.precondition_resource_version = object.resource_version;
-  auto removed = context_.client.remove_json(resource_of(object.resource).info(), object.ns, object.name, options);
+  auto removed =
+      context_.client.remove_json(resource_of(object.resource).info(), object.ns, object.name, options);
   if (!removed.ok()) return ignore_not_found(removed.error());
   return Requeue::none();
 }
 
 }  // namespace
 
-std::unique_ptr<Loop> make_garbage_collector(Context& context) { return std::make_unique<Collector>(context); }
+std::unique_ptr<Loop> make_garbage_collector(Context& context) {
+  return std::make_unique<Collector>(context);
+}
 
 }  // namespace coxswain::controllers

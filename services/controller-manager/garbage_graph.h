@@ -15,29 +15,29 @@ struct OwnerLink {
   std::string name;
   std::string uid;
   bool controller = false;
-  bool block_deletion = false;         // blockOwnerDeletion
+  bool block_deletion = false;  // blockOwnerDeletion
 };
 
 struct GraphObject {
-  int resource = 0;                    // the caller's number of the kind
-  std::string ns;                      // "" at cluster scope
+  int resource = 0;  // the caller's number of the kind
+  std::string ns;    // "" at cluster scope
   std::string name;
   std::string uid;
   std::string resource_version;
   std::vector<OwnerLink> owners;
   bool deleting = false;
-  bool foreground = false;             // finalizer foregroundDeletion: dependents go first
-  bool orphan = false;                 // finalizer orphan: dependents stay, without the link
+  bool foreground = false;  // finalizer foregroundDeletion: dependents go first
+  bool orphan = false;      // finalizer orphan: dependents stay, without the link
 };
 
 struct Verdict {
   enum class Action {
     kNone,
-    kCheckOwners,                      // `owners`: not in the graph; ask the server for each, judge again
-    kDelete,                           // with `policy`
-    kDropOwners,                       // unlink `uids`: they are gone, another owner stays
-    kFinishForeground,                 // nothing blocks any more: remove the finalizer
-    kOrphan,                           // unlink this object in the dependents `uids`, remove the finalizer
+    kCheckOwners,       // `owners`: not in the graph; ask the server for each, judge again
+    kDelete,            // with `policy`
+    kDropOwners,        // unlink `uids`: they are gone, another owner stays
+    kFinishForeground,  // nothing blocks any more: remove the finalizer
+    kOrphan,            // unlink this object in the dependents `uids`, remove the finalizer
   } action = Action::kNone;
   std::string policy;
   std::vector<std::string> uids;
@@ -62,8 +62,8 @@ class GarbageGraph {
   Verdict judge_deleting(const GraphObject& object) const;
   bool is_owner_of(const GraphObject& owner, const GraphObject& object) const;
 
-  std::unordered_map<std::string, GraphObject> objects_;                              // by uid
-  std::unordered_map<std::string, std::unordered_set<std::string>> dependents_;       // owner uid -> uids
+  std::unordered_map<std::string, GraphObject> objects_;                         // by uid
+  std::unordered_map<std::string, std::unordered_set<std::string>> dependents_;  // owner uid -> uids
 };
 
 }  // namespace coxswain::controllers

@@ -9,7 +9,8 @@ namespace {
 
 using Action = Verdict::Action;
 
-GraphObject object(const std::string& uid, std::vector<std::string> owners = {}, const std::string& ns = "ns") {
+GraphObject object(const std::string& uid, std::vector<std::string> owners = {},
+                   const std::string& ns = "ns") {
   GraphObject o;
   o.uid = o.name = uid;
   o.ns = ns;

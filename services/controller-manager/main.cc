@@ -17,35 +17,43 @@ int main(int argc, char** argv) {
   CLI::App app("Runs the control loops that bring a cluster to the state its objects describe.");
   app.set_version_flag("--version", std::string("controller-manager ") + kVersion);
   app.add_option("--kubeconfig", options.kubeconfig, "How to reach the api-server")->required();
-  app.add_option("--cluster-cidr", options.settings.cluster_cidr, "Range of pod addresses")->capture_default_str();
-  app.add_option("--node-cidr-mask-size", options.settings.node_cidr_mask_size, "Size of each node's share of it")
+  app.add_option("--cluster-cidr", options.settings.cluster_cidr, "Range of pod addresses")
+      ->capture_default_str();
+  app.add_option("--node-cidr-mask-size", options.settings.node_cidr_mask_size,
+                 "Size of each node's share of it")
       ->capture_default_str();
   std::string grace = "50s";
   std::string period = "5s";
-  app.add_option("--node-monitor-grace-period", grace, "How long a silent node counts as healthy")->capture_default_str();
+  app.add_option("--node-monitor-grace-period", grace, "How long a silent node counts as healthy")
+      ->capture_default_str();
   app.add_option("--node-monitor-period", period, "How often nodes are looked at")->capture_default_str();
   app.add_option("--terminated-pod-gc-threshold", options.settings.terminated_pod_threshold,
                  "How many finished pods are kept; 0 keeps all")
       ->capture_default_str();
-  app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect, "Hold the Lease kube-system/kube-controller-manager")
+  app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect,
+               "Hold the Lease kube-system/kube-controller-manager")
       ->capture_default_str();
-  app.add_option("--healthz-bind-address", daemon_options.healthz_bind_address, "ADDRESS:PORT of /healthz and /metrics; \"\" disables")
+  app.add_option("--healthz-bind-address", daemon_options.healthz_bind_address,
+                 "ADDRESS:PORT of /healthz and /metrics; \"\" disables")
       ->capture_default_str();
-  app.add_option("--log-level", daemon_options.log_level, "debug, info, warning or error")->capture_default_str();
+  app.add_option("--log-level", daemon_options.log_level, "debug, info, warning or error")
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
   std::string bad;
   const auto duration = [&bad](const std::string& name, const std::string& text) -> std::int64_t {
-    CLI::AsNumberWithUnit reader(std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}},
-                                 CLI::AsNumberWithUnit::UNIT_REQUIRED, "DURATION");
+    CLI::AsNumberWithUnit reader(
+        std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}},
+        CLI::AsNumberWithUnit::UNIT_REQUIRED, "DURATION");
     std::string number = text;
     if (!reader(number).empty()) bad = name + " must be a duration like 50s, got \"" + text + "\"";
     return bad.empty() ? std::stoll(number) : 0;
   };
   options.settings.node_monitor_grace_ms = duration("--node-monitor-grace-period", grace);
   options.settings.node_monitor_period_ms = duration("--node-monitor-period", period);
-  return coxswain::client::run_daemon(daemon_options, [&](coxswain::client::Daemon& daemon) -> coxswain::Result<void> {
-    if (!bad.empty()) return coxswain::make_error(coxswain::ErrorCode::kInvalidArgument, bad);
-    return coxswain::controllers::run_manager(daemon, options);
-  });
+  return coxswain::client::run_daemon(
+      daemon_options, [&](coxswain::client::Daemon& daemon) -> coxswain::Result<void> {
+        if (!bad.empty()) return coxswain::make_error(coxswain::ErrorCode::kInvalidArgument, bad);
+        return coxswain::controllers::run_manager(daemon, options);
+      });
 }

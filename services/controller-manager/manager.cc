@@ -11,14 +11,17 @@ namespace coxswain::controllers {
 namespace {
 
 void lead(Context& context, std::stop_token stop) {
-  context.informers.get<PodView>().add_index("controller", [](const PodView& pod) -> std::vector<std::string> {
-    const auto* owner = client::controller_of(pod.metadata.ownerReferences);
-    return {owner == nullptr ? std::string() : owner->uid};  // "" finds the orphans
-  });
-  context.informers.get<PodView>().add_index("node", [](const PodView& pod) { return std::vector{pod.node}; });
+  context.informers.get<PodView>().add_index(
+      "controller", [](const PodView& pod) -> std::vector<std::string> {
+        const auto* owner = client::controller_of(pod.metadata.ownerReferences);
+        return {owner == nullptr ? std::string() : owner->uid};  // "" finds the orphans
+      });
+  context.informers.get<PodView>().add_index("node",
+                                             [](const PodView& pod) { return std::vector{pod.node}; });
   std::vector<std::unique_ptr<Loop>> loops;
-  for (const auto make : {make_node_ipam, make_node_lifecycle, make_service_account, make_replicaset, make_deployment,
-                          make_endpoints, make_namespace, make_pod_gc, make_garbage_collector}) {
+  for (const auto make :
+       {make_node_ipam, make_node_lifecycle, make_service_account, make_replicaset, make_deployment,
+        make_endpoints, make_namespace, make_pod_gc, make_garbage_collector}) {
     loops.push_back(make(context));
   }
   context.informers.start();

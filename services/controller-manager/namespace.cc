@@ -11,13 +11,13 @@ using client::Requeue;
 
 // What one look at the content found.
 struct Content {
-  std::map<std::string, int> remaining;      // "pods." -> how many
-  std::map<std::string, int> finalizers;     // finalizer -> objects that wait for it
+  std::map<std::string, int> remaining;   // "pods." -> how many
+  std::map<std::string, int> finalizers;  // finalizer -> objects that wait for it
   std::vector<std::string> failures;
 };
 
-json::Value condition(const char* type, bool bad, const char* bad_reason, const char* good_reason, std::string message,
-                      const std::string& now) {
+json::Value condition(const char* type, bool bad, const char* bad_reason, const char* good_reason,
+                      std::string message, const std::string& now) {
   return json::Value::object({{"type", type},
                               {"status", bad ? "True" : "False"},
                               {"reason", bad ? bad_reason : good_reason},
@@ -57,20 +57,21 @@ class State {
       // Two groups serve events over one storage: one of them is enough.
       if (!resource.namespaced || !resource.deletable || resource.group == "events.k8s.io") continue;
       const std::string label = resource.plural + "." + resource.group;
-      auto listed = context_.client.for_each(resource.info(), ns, {.metadata_only = true}, [&](json::Value item) {
-        remove(resource, ns, item, label, content);
-      });
+      auto listed =
+          context_.client.for_each(resource.info(), ns, {.metadata_only = true},
+                                   [&](json::Value item) { remove(resource, ns, item, label, content); });
       if (!listed.ok()) content.failures.push_back(label + ": " + listed.error().message);
     }
     return content;
   }
 
-  void remove(const ServedResource& resource, const std::string& ns, const json::Value& item, const std::string& label,
-              Content& content) {
+  void remove(const ServedResource& resource, const std::string& ns, const json::Value& item,
+              const std::string& label, Content& content) {
     const auto* metadata = item.find("metadata");
     if (metadata == nullptr) return;
     ++content.remaining[label];
-    if (const auto* finalizers = metadata->find("finalizers"); finalizers != nullptr && finalizers->is_array()) {
+    if (const auto* finalizers = metadata->find("finalizers");
+        finalizers != nullptr && finalizers->is_array()) {
       for (const auto& finalizer : finalizers->as_array()) {
         if (finalizer.is_string()) ++content.finalizers[finalizer.as_string()];
       }
@@ -79,7 +80,8 @@ class State {
     client::DeleteOptions options;
     options.propagation_policy = "Background";
     options.precondition_uid = metadata->get_string("uid");
-    const auto removed = context_.client.remove_json(resource.info(), ns, metadata->get_string("name"), options);
+    const auto removed =
+        context_.client.remove_json(resource.info(), ns, metadata->get_string("name"), options);
     if (!removed.ok() && !client::is_not_found(removed.error())) {
       content.failures.push_back(label + ": " + removed.error().message);
     }
@@ -104,19 +106,21 @@ class State {
     auto conditions = json::Value::array(
         {condition("NamespaceDeletionContentFailure", !content.failures.empty(), "ContentDeletionFailed",
                    "ContentDeleted",
-                   content.failures.empty() ? "All content successfully deleted, may be waiting on finalization"
-                                            : "Failed to delete all resource types: " + failures,
+                   content.failures.empty()
+                       ? "All content successfully deleted, may be waiting on finalization"
+                       : "Failed to delete all resource types: " + failures,
                    now),
-         condition("NamespaceContentRemaining", !content.remaining.empty(), "SomeResourcesRemain", "ContentRemoved",
+         condition("NamespaceContentRemaining", !content.remaining.empty(), "SomeResourcesRemain",
+                   "ContentRemoved",
                    content.remaining.empty()
                        ? "All content successfully removed"
                        : "Some resources are remaining: " + count_text(content.remaining, " has "),
                    now),
          condition("NamespaceFinalizersRemaining", !content.finalizers.empty(), "SomeFinalizersRemain",
                    "ContentHasNoFinalizers",
-                   content.finalizers.empty()
-                       ? "All content-preserving finalizers finished"
-                       : "Some content in the namespace has finalizers remaining: " + count_text(content.finalizers, " in "),
+                   content.finalizers.empty() ? "All content-preserving finalizers finished"
+                                              : "Some content in the namespace has finalizers remaining: " +
+                                                    count_text(content.finalizers, " in "),
                    now)});
     for (auto& wanted : conditions.as_array()) {
       for (const auto& old : ns.status.conditions) {
@@ -131,7 +135,8 @@ class State {
     if (same) return Requeue::none();
     auto body = json::Value::object(
         {{"status", json::Value::object({{"phase", "Terminating"}, {"conditions", std::move(conditions)}})}});
-    auto done = context_.client.patch<Namespace>("", ns.metadata.name, client::PatchType::kMerge, body, "status");
+    auto done =
+        context_.client.patch<Namespace>("", ns.metadata.name, client::PatchType::kMerge, body, "status");
     if (!done.ok()) return std::move(done).error();
     return Requeue::none();
   }
@@ -144,7 +149,8 @@ class State {
 
 std::unique_ptr<Loop> make_namespace(Context& context) {
   auto loop = std::make_unique<ControllerLoop<State>>(
-      client::ControllerOptions{.name = "namespace", .workers = 2, .queue = {.backoff_min_ms = 100, .backoff_max_ms = 10'000}},
+      client::ControllerOptions{
+          .name = "namespace", .workers = 2, .queue = {.backoff_min_ms = 100, .backoff_max_ms = 10'000}},
       std::make_unique<State>(context));
   loop->controller().watch(context.informers.get<Namespace>());
   return loop;

@@ -10,14 +10,16 @@
 
 namespace coxswain::controllers {
 
-Result<std::string> free_pod_cidr(const std::string& cluster_cidr, int node_mask, const std::set<std::string>& used) {
+Result<std::string> free_pod_cidr(const std::string& cluster_cidr, int node_mask,
+                                  const std::set<std::string>& used) {
   const auto slash = cluster_cidr.find('/');
   in_addr address{};
   const auto mask = slash == std::string::npos ? std::nullopt : parse_int64(cluster_cidr.substr(slash + 1));
   if (!mask || *mask < 1 || *mask > node_mask || node_mask > 30 ||
       inet_pton(AF_INET, cluster_cidr.substr(0, slash).c_str(), &address) != 1) {
-    return make_error(ErrorCode::kInvalidArgument,
-                      "--cluster-cidr must be an IPv4 range like 10.244.0.0/16, got \"" + cluster_cidr + "\"");
+    return make_error(
+        ErrorCode::kInvalidArgument,
+        "--cluster-cidr must be an IPv4 range like 10.244.0.0/16, got \"" + cluster_cidr + "\"");
   }
   const std::uint32_t base = ntohl(address.s_addr) & ~((1ULL << (32 - *mask)) - 1);
   const std::uint64_t count = 1ULL << (node_mask - *mask);
@@ -56,14 +58,16 @@ class State {
     for (const auto& [other, cidr] : given_) {
       if (other != name) used.insert(cidr);
     }
-    const auto cidr = free_pod_cidr(context_.settings.cluster_cidr, context_.settings.node_cidr_mask_size, used);
+    const auto cidr =
+        free_pod_cidr(context_.settings.cluster_cidr, context_.settings.node_cidr_mask_size, used);
     if (!cidr.ok()) {
-      context_.events.record_as("cidrAllocator", {client::ref_to(*node), client::EventType::kWarning, "CIDRNotAvailable",
-                                                  cidr.error().message});
+      context_.events.record_as("cidrAllocator", {client::ref_to(*node), client::EventType::kWarning,
+                                                  "CIDRNotAvailable", cidr.error().message});
       return Requeue::after(30'000);
     }
     given_[name] = *cidr;  // until the cache shows it
-    auto body = json::Value::object({{"spec", json::Value::object({{"podCIDR", *cidr}, {"podCIDRs", json::Value::array({*cidr})}})}});
+    auto body = json::Value::object(
+        {{"spec", json::Value::object({{"podCIDR", *cidr}, {"podCIDRs", json::Value::array({*cidr})}})}});
     body["metadata"].set("resourceVersion", node->metadata.resourceVersion);
     const auto done = context_.client.patch<Node>("", name, client::PatchType::kMerge, body);
     if (!done.ok()) return ignore_not_found(done.error());
@@ -80,8 +84,8 @@ class State {
 }  // namespace
 
 std::unique_ptr<Loop> make_node_ipam(Context& context) {
-  auto loop = std::make_unique<ControllerLoop<State>>(client::ControllerOptions{.name = "node-ipam", .workers = 1},
-                                                      std::make_unique<State>(context));
+  auto loop = std::make_unique<ControllerLoop<State>>(
+      client::ControllerOptions{.name = "node-ipam", .workers = 1}, std::make_unique<State>(context));
   loop->controller().watch(context.informers.get<Node>());
   return loop;
 }

@@ -9,6 +9,7 @@
 namespace coxswain::controllers {
 
 // The lowest range of `node_mask` inside `cluster_cidr` (IPv4) that is not used.
-Result<std::string> free_pod_cidr(const std::string& cluster_cidr, int node_mask, const std::set<std::string>& used);
+Result<std::string> free_pod_cidr(const std::string& cluster_cidr, int node_mask,
+                                  const std::set<std::string>& used);
 
 }  // namespace coxswain::controllers

@@ -30,7 +30,8 @@ class State {
   std::string sign_of_life(const Node& node) const;
   ReconcileResult write(const Node& node, const NodePlan& plan);
   ReconcileResult mark_not_ready(const std::vector<PodPointer>& pods);
-  ReconcileResult evict(const std::vector<Taint>& taints, const std::vector<PodPointer>& pods, std::int64_t* next_ms);
+  ReconcileResult evict(const std::vector<Taint>& taints, const std::vector<PodPointer>& pods,
+                        std::int64_t* next_ms);
 
   Context& context_;
   const client::Lister<Node>& nodes_;
@@ -61,8 +62,10 @@ ReconcileResult State::write(const Node& node, const NodePlan& plan) {
                                    "Node " + node.metadata.name + " status is now: NodeNotReady"});
       }
     }
-    auto body = json::Value::object({{"status", json::Value::object({{"conditions", std::move(conditions)}})}});
-    auto done = context_.client.patch<Node>("", node.metadata.name, PatchType::kStrategicMerge, body, "status");
+    auto body =
+        json::Value::object({{"status", json::Value::object({{"conditions", std::move(conditions)}})}});
+    auto done =
+        context_.client.patch<Node>("", node.metadata.name, PatchType::kStrategicMerge, body, "status");
     if (!done.ok()) return std::move(done).error();
     log_warning("node stopped reporting", {{"node", node.metadata.name}});
   }
@@ -82,17 +85,20 @@ ReconcileResult State::mark_not_ready(const std::vector<PodPointer>& pods) {
   for (const auto& pod : pods) {
     if (!pod->ready) continue;
     const std::string now = format_rfc3339(context_.clock.unix_ms());
-    auto condition = json::Value::object({{"type", "Ready"}, {"status", "False"}, {"lastTransitionTime", now}});
-    auto body = json::Value::object({{"metadata", json::Value::object({{"uid", pod->metadata.uid}})},
-                                     {"status", json::Value::object({{"conditions", json::Value::array({condition})}})}});
-    auto done = context_.client.patch_json(kPods, pod->metadata.namespace_, pod->metadata.name, PatchType::kStrategicMerge,
-                                           body, "status");
+    auto condition =
+        json::Value::object({{"type", "Ready"}, {"status", "False"}, {"lastTransitionTime", now}});
+    auto body = json::Value::object(
+        {{"metadata", json::Value::object({{"uid", pod->metadata.uid}})},
+         {"status", json::Value::object({{"conditions", json::Value::array({condition})}})}});
+    auto done = context_.client.patch_json(kPods, pod->metadata.namespace_, pod->metadata.name,
+                                           PatchType::kStrategicMerge, body, "status");
     if (!done.ok() && !client::is_not_found(done.error())) return std::move(done).error();
   }
   return Requeue::none();
 }
 
-ReconcileResult State::evict(const std::vector<Taint>& taints, const std::vector<PodPointer>& pods, std::int64_t* next_ms) {
+ReconcileResult State::evict(const std::vector<Taint>& taints, const std::vector<PodPointer>& pods,
+                             std::int64_t* next_ms) {
   const std::int64_t now = context_.clock.unix_ms();
   for (const auto& pod : pods) {
     if (pod->metadata.deleting) continue;
@@ -102,11 +108,12 @@ ReconcileResult State::evict(const std::vector<Taint>& taints, const std::vector
       *next_ms = std::min(*next_ms, *due - now);
       continue;
     }
-    context_.events.record_as("taint-eviction-controller",
-                              {{"v1", "Pod", pod->metadata.namespace_, pod->metadata.name, pod->metadata.uid, "", ""},
-                               client::EventType::kNormal,
-                               "TaintManagerEviction",
-                               "Marking for deletion Pod " + pod->metadata.namespace_ + "/" + pod->metadata.name});
+    context_.events.record_as(
+        "taint-eviction-controller",
+        {{"v1", "Pod", pod->metadata.namespace_, pod->metadata.name, pod->metadata.uid, "", ""},
+         client::EventType::kNormal,
+         "TaintManagerEviction",
+         "Marking for deletion Pod " + pod->metadata.namespace_ + "/" + pod->metadata.name});
     client::DeleteOptions options;
     options.precondition_uid = pod->metadata.uid;
     auto done = context_.client.remove_json(kPods, pod->metadata.namespace_, pod->metadata.name, options);
@@ -123,8 +130,9 @@ ReconcileResult State::reconcile(const std::string& name) {
     heartbeats_.erase(name);
     return Requeue::none();
   }
-  const NodePlan plan = plan_node(*node, sign_of_life(*node), heartbeats_[name], context_.settings.node_monitor_grace_ms,
-                                  context_.clock.now_ms(), context_.clock.unix_ms());
+  const NodePlan plan =
+      plan_node(*node, sign_of_life(*node), heartbeats_[name], context_.settings.node_monitor_grace_ms,
+                context_.clock.now_ms(), context_.clock.unix_ms());
   auto written = write(*node, plan);
   if (!written.ok()) return ignore_not_found(written.error());
   const auto pods = pods_.by_index("node", name);
@@ -143,18 +151,20 @@ ReconcileResult State::reconcile(const std::string& name) {
 std::unique_ptr<Loop> make_node_lifecycle(Context& context) {
   auto& leases = context.informers.get<Lease>({.ns = kLeaseNamespace});
   auto loop = std::make_unique<ControllerLoop<State>>(
-      client::ControllerOptions{.name = "node-lifecycle", .workers = 1, .queue = {.backoff_min_ms = 50, .backoff_max_ms = 5'000}},
+      client::ControllerOptions{
+          .name = "node-lifecycle", .workers = 1, .queue = {.backoff_min_ms = 50, .backoff_max_ms = 5'000}},
       std::make_unique<State>(context));
   auto& controller = loop->controller();
   controller.watch(context.informers.get<Node>());
   controller.watch<Lease>(leases, [](const Lease& lease) { return std::vector{lease.metadata.name}; });
   const auto& nodes = context.informers.get<Node>().lister();
   // A pod that lands on a tainted node starts its count at once.
-  controller.watch<PodView>(context.informers.get<PodView>(), [&nodes](const PodView& pod) -> std::vector<std::string> {
-    const auto node = pod.node.empty() ? nullptr : nodes.get("", pod.node);
-    if (!node || node->spec.taints.empty()) return {};
-    return {pod.node};
-  });
+  controller.watch<PodView>(context.informers.get<PodView>(),
+                            [&nodes](const PodView& pod) -> std::vector<std::string> {
+                              const auto node = pod.node.empty() ? nullptr : nodes.get("", pod.node);
+                              if (!node || node->spec.taints.empty()) return {};
+                              return {pod.node};
+                            });
   return loop;
 }
 

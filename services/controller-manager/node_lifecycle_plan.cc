@@ -18,7 +18,8 @@ constexpr ConditionTaint kPressure[] = {{"MemoryPressure", "node.kubernetes.io/m
                                         {"PIDPressure", "node.kubernetes.io/pid-pressure"},
                                         {"NetworkUnavailable", "node.kubernetes.io/network-unavailable"}};
 
-const api::core::v1::NodeCondition* find(const std::vector<api::core::v1::NodeCondition>& conditions, std::string_view type) {
+const api::core::v1::NodeCondition* find(const std::vector<api::core::v1::NodeCondition>& conditions,
+                                         std::string_view type) {
   for (const auto& condition : conditions) {
     if (condition.type == type) return &condition;
   }
@@ -27,10 +28,12 @@ const api::core::v1::NodeCondition* find(const std::vector<api::core::v1::NodeCo
 
 bool managed(const std::string& key) {
   if (key == kNotReady || key == kUnreachable || key == kUnschedulable) return true;
-  return std::any_of(std::begin(kPressure), std::end(kPressure), [&](const auto& p) { return key == p.taint; });
+  return std::any_of(std::begin(kPressure), std::end(kPressure),
+                     [&](const auto& p) { return key == p.taint; });
 }
 
-std::vector<Taint> wanted_taints(const Node& node, const std::vector<api::core::v1::NodeCondition>& conditions) {
+std::vector<Taint> wanted_taints(const Node& node,
+                                 const std::vector<api::core::v1::NodeCondition>& conditions) {
   std::vector<Taint> wanted;
   const auto add = [&](const char* key, const char* effect) {
     Taint taint;
@@ -60,8 +63,9 @@ std::optional<std::vector<Taint>> plan_taints(const Node& node,
   bool changed = false;
   for (const auto& taint : node.spec.taints) {
     // The registration taint with NoSchedule only is replaced as soon as the node is ready.
-    const auto it = std::find_if(wanted.begin(), wanted.end(),
-                                 [&](const Taint& w) { return w.key == taint.key && w.effect == taint.effect; });
+    const auto it = std::find_if(wanted.begin(), wanted.end(), [&](const Taint& w) {
+      return w.key == taint.key && w.effect == taint.effect;
+    });
     if (it != wanted.end()) {
       wanted.erase(it);
     } else if (managed(taint.key)) {
@@ -90,7 +94,8 @@ std::vector<api::core::v1::NodeCondition> unknown_conditions(const Node& node, s
     condition.type = type;
     condition.status = "Unknown";
     condition.reason = current != nullptr ? "NodeStatusUnknown" : "NodeStatusNeverUpdated";
-    condition.message = current != nullptr ? "Kubelet stopped posting node status." : "Kubelet never posted node status.";
+    condition.message =
+        current != nullptr ? "Kubelet stopped posting node status." : "Kubelet never posted node status.";
     condition.lastTransitionTime = {now_unix_ms};
     if (current == nullptr) condition.lastHeartbeatTime = node.metadata.creationTimestamp;
     out.push_back(std::move(condition));

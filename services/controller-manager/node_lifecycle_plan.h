@@ -14,7 +14,7 @@ using api::core::v1::Taint;
 
 // The last sign of life of a node, timed by our own monotonic clock: node clocks are never trusted.
 struct NodeHeartbeat {
-  std::string sign;                    // lease renew time and status heartbeat, as text
+  std::string sign;  // lease renew time and status heartbeat, as text
   std::int64_t seen_ms = 0;
 };
 

@@ -33,8 +33,9 @@ PodGcPlan plan_pod_gc(const PodGcInput& input) {
   }
   const std::int64_t surplus = static_cast<std::int64_t>(finished.size()) - input.terminated_threshold;
   if (input.terminated_threshold <= 0 || surplus <= 0) return plan;
-  std::sort(finished.begin(), finished.end(),
-            [](const PodPointer& a, const PodPointer& b) { return a->metadata.created_ms < b->metadata.created_ms; });
+  std::sort(finished.begin(), finished.end(), [](const PodPointer& a, const PodPointer& b) {
+    return a->metadata.created_ms < b->metadata.created_ms;
+  });
   plan.remove.insert(plan.remove.end(), finished.begin(), finished.begin() + surplus);
   return plan;
 }
@@ -64,7 +65,8 @@ class State {
         if (taint.key == kOutOfService) input.out_of_service.insert(node->metadata.name);
       }
       for (const auto& condition : node->status.conditions) {
-        if (condition.type == "Ready" && condition.status == "True") input.out_of_service.erase(node->metadata.name);
+        if (condition.type == "Ready" && condition.status == "True")
+          input.out_of_service.erase(node->metadata.name);
       }
     }
     const PodGcPlan plan = plan_pod_gc(input);
@@ -87,7 +89,8 @@ class State {
     client::DeleteOptions options;
     options.grace_period_seconds = 0;
     options.precondition_uid = pod.metadata.uid;
-    const auto done = context_.client.remove_json(client::resource_of<PodView>(), pod.metadata.namespace_, pod.metadata.name, options);
+    const auto done = context_.client.remove_json(client::resource_of<PodView>(), pod.metadata.namespace_,
+                                                  pod.metadata.name, options);
     if (done.ok()) {
       log_info("pod removed", {{"pod", client::key_of(pod)}, {"why", why}});
     } else if (!client::is_not_found(done.error())) {
@@ -104,8 +107,9 @@ class State {
 }  // namespace
 
 std::unique_ptr<Loop> make_pod_gc(Context& context) {
-  auto loop = std::make_unique<ControllerLoop<State>>(client::ControllerOptions{.name = "pod-garbage-collector", .workers = 1},
-                                                      std::make_unique<State>(context));
+  auto loop = std::make_unique<ControllerLoop<State>>(
+      client::ControllerOptions{.name = "pod-garbage-collector", .workers = 1},
+      std::make_unique<State>(context));
   loop->controller().enqueue("all");
   // An unscheduled pod that is deleted need not wait for the round.
   auto& controller = loop->controller();

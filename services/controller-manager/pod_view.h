@@ -41,14 +41,14 @@ struct PodView {
   std::string node;
   std::string hostname;
   std::string subdomain;
-  std::vector<PodPort> named_ports;    // ports with a name: all that Services look up
+  std::vector<PodPort> named_ports;  // ports with a name: all that Services look up
   std::vector<api::core::v1::Toleration> tolerations;
   std::string phase;
   std::vector<std::string> ips;
   bool ready = false;
-  std::int64_t ready_since_ms = 0;     // last transition of the Ready condition
-  std::int32_t restarts = 0;           // the most of any container
-  std::int64_t deletion_cost = 0;      // controller.kubernetes.io/pod-deletion-cost
+  std::int64_t ready_since_ms = 0;  // last transition of the Ready condition
+  std::int32_t restarts = 0;        // the most of any container
+  std::int64_t deletion_cost = 0;   // controller.kubernetes.io/pod-deletion-cost
 
   bool finished() const { return phase == "Succeeded" || phase == "Failed"; }
   bool active() const { return !finished() && !metadata.deleting; }

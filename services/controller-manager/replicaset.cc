@@ -34,7 +34,8 @@ class State {
   ReconcileResult claim(const ReplicaSet& set, std::vector<PodPointer>* owned);
   std::map<std::string, int> related_per_node(const ReplicaSet& set) const;
   ReconcileResult create_pods(const std::string& key, const ReplicaSet& set, int count);
-  ReconcileResult remove_pods(const std::string& key, const ReplicaSet& set, const std::vector<PodPointer>& pods);
+  ReconcileResult remove_pods(const std::string& key, const ReplicaSet& set,
+                              const std::vector<PodPointer>& pods);
   ReconcileResult write_status(const ReplicaSet& set, api::apps::v1::ReplicaSetStatus status,
                                const ReconcileResult& managed);
   void event(const ReplicaSet& set, client::EventType type, std::string reason, std::string message) {
@@ -64,8 +65,9 @@ ReconcileResult State::claim(const ReplicaSet& set, std::vector<PodPointer>* own
   for (const std::size_t i : claim.owned) owned->push_back(candidates[i]);
   for (const std::size_t i : claim.release) {
     const auto& meta = candidates[i]->metadata;
-    auto done = context_.client.patch_json(kPods, meta.namespace_, meta.name, client::PatchType::kStrategicMerge,
-                                           release_patch(set.metadata.uid, meta.uid));
+    auto done =
+        context_.client.patch_json(kPods, meta.namespace_, meta.name, client::PatchType::kStrategicMerge,
+                                   release_patch(set.metadata.uid, meta.uid));
     if (!done.ok() && !client::is_not_found(done.error())) return std::move(done).error();
   }
   if (claim.adopt.empty()) return Requeue::none();
@@ -76,8 +78,8 @@ ReconcileResult State::claim(const ReplicaSet& set, std::vector<PodPointer>* own
   const auto owner = owner_reference_json("apps/v1", "ReplicaSet", set.metadata.name, set.metadata.uid);
   for (const std::size_t i : claim.adopt) {
     const auto& meta = candidates[i]->metadata;
-    auto done = context_.client.patch_json(kPods, meta.namespace_, meta.name, client::PatchType::kStrategicMerge,
-                                           adopt_patch(owner, meta.uid));
+    auto done = context_.client.patch_json(kPods, meta.namespace_, meta.name,
+                                           client::PatchType::kStrategicMerge, adopt_patch(owner, meta.uid));
     if (done.ok()) {
       owned->push_back(candidates[i]);
     } else if (!client::is_not_found(done.error())) {
@@ -109,8 +111,8 @@ ReconcileResult State::create_pods(const std::string& key, const ReplicaSet& set
   for (const char* dropped : {"name", "namespace", "uid", "creationTimestamp"}) metadata.erase(dropped);
   metadata.set("generateName", set.metadata.name + "-");
   metadata.set("namespace", set.metadata.namespace_);
-  metadata.set("ownerReferences", json::Value::array({owner_reference_json("apps/v1", "ReplicaSet", set.metadata.name,
-                                                                           set.metadata.uid)}));
+  metadata.set("ownerReferences", json::Value::array({owner_reference_json(
+                                      "apps/v1", "ReplicaSet", set.metadata.name, set.metadata.uid)}));
   expectations.expect_creations(key, count, context_.clock.now_ms());
   int done = 0;
   // Slow start: when the first pods are refused (quota, bad spec), a thousand more calls do not follow.
@@ -200,39 +202,42 @@ ReconcileResult State::reconcile(const std::string& key) {
 }  // namespace
 
 std::unique_ptr<Loop> make_replicaset(Context& context) {
-  auto loop = std::make_unique<ControllerLoop<State>>(client::ControllerOptions{.name = "replicaset", .workers = 2},
-                                                      std::make_unique<State>(context));
+  auto loop = std::make_unique<ControllerLoop<State>>(
+      client::ControllerOptions{.name = "replicaset", .workers = 2}, std::make_unique<State>(context));
   auto& controller = loop->controller();
   auto& state = loop->state();
   auto& sets = context.informers.get<ReplicaSet>();
   controller.watch(sets);
   const auto& set_lister = sets.lister();
-  context.informers.get<PodView>().add_handler([&controller, &state, &set_lister](const Change<PodView>& change) {
-    const auto owner_key = [](const PodView& pod) -> std::string {
-      const auto* owner = client::controller_of(pod.metadata.ownerReferences);
-      if (owner == nullptr || owner->kind != "ReplicaSet") return {};
-      return client::object_key(pod.metadata.namespace_, owner->name);
-    };
-    const std::string key = owner_key(*change.object);
-    if (!key.empty()) {
-      if (change.type == ChangeType::kAdded) state.expectations.creation_observed(key);
-      if (change.type == ChangeType::kDeleted || change.object->metadata.deleting) {
-        state.expectations.deletion_observed(key, change.object->metadata.uid);
-      }
-      controller.enqueue(key);
-    } else if (change.type != ChangeType::kDeleted &&
-               client::controller_of(change.object->metadata.ownerReferences) == nullptr) {
-      for (const auto& set : set_lister.list(change.object->metadata.namespace_)) {  // an orphan: who wants it?
-        if (set->spec.selector && client::selector_matches(*set->spec.selector, change.object->metadata.labels)) {
-          controller.enqueue(key_of(*set));
+  context.informers.get<PodView>().add_handler(
+      [&controller, &state, &set_lister](const Change<PodView>& change) {
+        const auto owner_key = [](const PodView& pod) -> std::string {
+          const auto* owner = client::controller_of(pod.metadata.ownerReferences);
+          if (owner == nullptr || owner->kind != "ReplicaSet") return {};
+          return client::object_key(pod.metadata.namespace_, owner->name);
+        };
+        const std::string key = owner_key(*change.object);
+        if (!key.empty()) {
+          if (change.type == ChangeType::kAdded) state.expectations.creation_observed(key);
+          if (change.type == ChangeType::kDeleted || change.object->metadata.deleting) {
+            state.expectations.deletion_observed(key, change.object->metadata.uid);
+          }
+          controller.enqueue(key);
+        } else if (change.type != ChangeType::kDeleted &&
+                   client::controller_of(change.object->metadata.ownerReferences) == nullptr) {
+          for (const auto& set :
+               set_lister.list(change.object->metadata.namespace_)) {  // an orphan: who wants it?
+            if (set->spec.selector &&
+                client::selector_matches(*set->spec.selector, change.object->metadata.labels)) {
+              controller.enqueue(key_of(*set));
+            }
+          }
         }
-      }
-    }
-    if (change.old_object && owner_key(*change.old_object) != key) {
-      const std::string old_key = owner_key(*change.old_object);
-      if (!old_key.empty()) controller.enqueue(old_key);
-    }
-  });
+        if (change.old_object && owner_key(*change.old_object) != key) {
+          const std::string old_key = owner_key(*change.old_object);
+          if (!old_key.empty()) controller.enqueue(old_key);
+        }
+      });
   return loop;
 }
 

@@ -73,7 +73,8 @@ ReplicaSetPlan plan_replicaset(const api::apps::v1::ReplicaSet& set, const std::
       ++plan.status.availableReplicas;
     } else {
       const std::int64_t wait_ms = pod->ready_since_ms + set.spec.minReadySeconds * 1000LL - now_unix_ms;
-      if (plan.recheck_ms < 0 || wait_ms < plan.recheck_ms) plan.recheck_ms = std::max<std::int64_t>(wait_ms, 1);
+      if (plan.recheck_ms < 0 || wait_ms < plan.recheck_ms)
+        plan.recheck_ms = std::max<std::int64_t>(wait_ms, 1);
     }
   }
   if (set.metadata.deletionTimestamp) return plan;  // the garbage collector takes the pods

@@ -12,10 +12,10 @@
 namespace coxswain::controllers {
 
 struct ReplicaSetPlan {
-  int create = 0;                           // at most kBurst per round
-  std::vector<PodPointer> remove;           // the most expendable first
-  api::apps::v1::ReplicaSetStatus status;   // conditions are carried over
-  std::int64_t recheck_ms = -1;             // when a pod becomes available by waiting alone
+  int create = 0;                          // at most kBurst per round
+  std::vector<PodPointer> remove;          // the most expendable first
+  api::apps::v1::ReplicaSetStatus status;  // conditions are carried over
+  std::int64_t recheck_ms = -1;            // when a pod becomes available by waiting alone
 };
 
 // `pods`: those the set controls. `related_per_node`: active pods per node of all sets with the same

@@ -27,8 +27,9 @@ struct World {
     static const char* kPercents[] = {"0%", "25%", "50%", "100%"};
     rolling.maxSurge = random->below(2) ? api::IntOrString::of(static_cast<int>(random->below(4)))
                                         : api::IntOrString::of(std::string(kPercents[random->below(4)]));
-    rolling.maxUnavailable = random->below(2) ? api::IntOrString::of(static_cast<int>(random->below(4)))
-                                              : api::IntOrString::of(std::string(kPercents[random->below(4)]));
+    rolling.maxUnavailable = random->below(2)
+                                 ? api::IntOrString::of(static_cast<int>(random->below(4)))
+                                 : api::IntOrString::of(std::string(kPercents[random->below(4)]));
   }
   void set_image(int version) {
     d.spec.template_.spec.containers.resize(1);
@@ -47,7 +48,8 @@ struct World {
         for (const auto& [k, v] : change.annotations) set.metadata.annotations[k] = v;
       }
     }
-    for (const auto& name : plan.remove) std::erase_if(sets, [&](const auto& s) { return s.metadata.name == name; });
+    for (const auto& name : plan.remove)
+      std::erase_if(sets, [&](const auto& s) { return s.metadata.name == name; });
     if (plan.create) {
       sets.push_back(*plan.create);
       sets.back().metadata.uid = "rs" + std::to_string(++counter);
@@ -67,7 +69,8 @@ struct World {
       pod->metadata.uid = pod->metadata.name = "p" + std::to_string(++counter);
       pod->metadata.created_ms = now_ms;
       pod->metadata.labels = set.spec.template_.metadata.labels;
-      pod->metadata.ownerReferences.push_back({"apps/v1", "ReplicaSet", set.metadata.name, set.metadata.uid, true, true});
+      pod->metadata.ownerReferences.push_back(
+          {"apps/v1", "ReplicaSet", set.metadata.name, set.metadata.uid, true, true});
       pod->phase = "Pending";
       pods.push_back(pod);
     }
@@ -94,8 +97,12 @@ struct World {
   void step(bool may_fail) {
     now_ms += 500;
     switch (random->below(4)) {
-      case 0: deployment_step(); break;
-      case 1: pod_step(may_fail); break;
+      case 0:
+        deployment_step();
+        break;
+      case 1:
+        pod_step(may_fail);
+        break;
       default:
         if (!sets.empty()) replicaset_step(sets[random->below(sets.size())]);
     }
@@ -113,7 +120,8 @@ struct World {
   bool settled() const {
     const int wanted = *d.spec.replicas;
     if (static_cast<int>(pods.size()) != wanted || available() != wanted) return false;
-    if (d.status.observedGeneration != d.metadata.generation || d.status.updatedReplicas != wanted) return false;
+    if (d.status.observedGeneration != d.metadata.generation || d.status.updatedReplicas != wanted)
+      return false;
     const auto condition = std::find_if(d.status.conditions.begin(), d.status.conditions.end(),
                                         [](const auto& c) { return c.type == "Progressing"; });
     return condition != d.status.conditions.end() && condition->reason == "NewReplicaSetAvailable" &&
@@ -154,7 +162,8 @@ TEST_CASE("rollouts keep availability and size within bounds, converge, and roll
       }
       REQUIRE(world.settled());
       REQUIRE(world.newest_image() == "app:" + std::to_string(rollback ? 1 : version));
-      REQUIRE(world.d.metadata.annotations.at(std::string(kRevisionAnnotation)) == std::to_string(version + 1));
+      REQUIRE(world.d.metadata.annotations.at(std::string(kRevisionAnnotation)) ==
+              std::to_string(version + 1));
     }
     REQUIRE(world.sets.size() == 3);  // the rollback took an old set up again
   }

@@ -22,7 +22,8 @@ class State {
 
   ReconcileResult reconcile(const std::string& ns) {
     const auto object = namespaces_.get("", ns);
-    if (!object || object->metadata.deletionTimestamp || object->status.phase == "Terminating") return Requeue::none();
+    if (!object || object->metadata.deletionTimestamp || object->status.phase == "Terminating")
+      return Requeue::none();
     if (!accounts_.get(ns, "default")) {
       ServiceAccount account;
       account.metadata.name = "default";
@@ -39,7 +40,8 @@ class State {
     fresh.metadata.name = kRootCa;
     fresh.metadata.namespace_ = ns;
     fresh.metadata.annotations["kubernetes.io/description"] =
-        "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the "
+        "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints "
+        "such as the "
         "internal service IP or kubernetes.default.svc.";
     fresh.data = wanted;
     const auto done = map ? context_.client.update(fresh) : context_.client.create(fresh);
@@ -49,7 +51,8 @@ class State {
 
  private:
   static bool settled(const api::Status& status) {
-    return client::is_already_exists(status) || client::is_namespace_terminating(status) || client::is_not_found(status);
+    return client::is_already_exists(status) || client::is_namespace_terminating(status) ||
+           client::is_not_found(status);
   }
 
   Context& context_;
@@ -68,7 +71,8 @@ std::unique_ptr<Loop> make_service_account(Context& context) {
                                                       std::make_unique<State>(context));
   auto& controller = loop->controller();
   controller.watch(context.informers.get<Namespace>());
-  controller.watch<ServiceAccount>(accounts, [](const ServiceAccount& a) { return std::vector{a.metadata.namespace_}; });
+  controller.watch<ServiceAccount>(
+      accounts, [](const ServiceAccount& a) { return std::vector{a.metadata.namespace_}; });
   controller.watch<ConfigMap>(maps, [](const ConfigMap& m) { return std::vector{m.metadata.namespace_}; });
   return loop;
 }

@@ -1,8 +1,8 @@
 // kube-proxy: Service routing on one node. Flags are parsed here and nowhere else.
-#include <CLI/CLI.hpp>
 #include <atomic>
 #include <cstdio>
 #include <fstream>
+#include <CLI/CLI.hpp>
 
 #include "libs/client/controller.h"
 #include "libs/client/daemon.h"
@@ -13,7 +13,7 @@ namespace {
 
 using namespace coxswain;
 
-constexpr std::int64_t kCoalesce_ms = 20;      // a burst of changes becomes one transaction
+constexpr std::int64_t kCoalesce_ms = 20;  // a burst of changes becomes one transaction
 constexpr std::int64_t kRetry_ms = 10'000;
 const char* const kSyncKey = "sync";
 
@@ -22,7 +22,8 @@ struct Options {
   std::string node_name;
   std::string cluster_cidr = "10.244.0.0/16";
   bool cleanup = false;
-  client::DaemonOptions daemon{.name = "kube-proxy", .version = COXSWAIN_VERSION, .healthz_bind_address = "127.0.0.1:10256"};
+  client::DaemonOptions daemon{
+      .name = "kube-proxy", .version = COXSWAIN_VERSION, .healthz_bind_address = "127.0.0.1:10256"};
 };
 
 // Packets between pods and Services are forwarded by this machine.
@@ -55,13 +56,17 @@ Result<void> run(const Options& options, client::Daemon& daemon) {
   auto& services = informers.get<api::core::v1::Service>();
   auto& slices = informers.get<api::discovery::v1::EndpointSlice>();
   std::atomic<bool> healthy{false};
-  daemon.add_health_check("rules", [&healthy] { return healthy.load() ? std::string() : std::string("the rules are not in place yet"); });
+  daemon.add_health_check("rules", [&healthy] {
+    return healthy.load() ? std::string() : std::string("the rules are not in place yet");
+  });
 
   client::Controller controller({.name = "kube-proxy"}, [&](const std::string&) -> client::ReconcileResult {
-    const auto synced = proxy.sync({services.lister().list(), slices.lister().list(), options.node_name, options.cluster_cidr});
+    const auto synced = proxy.sync(
+        {services.lister().list(), slices.lister().list(), options.node_name, options.cluster_cidr});
     healthy.store(synced.ok());
     if (synced.ok()) return client::Requeue::none();
-    log_error("cannot apply the rules", {{"error", synced.error().message}, {"retry_ms", std::to_string(kRetry_ms)}});
+    log_error("cannot apply the rules",
+              {{"error", synced.error().message}, {"retry_ms", std::to_string(kRetry_ms)}});
     return client::Requeue::after(kRetry_ms);
   });
   services.add_handler([&](const auto&) { controller.enqueue_after(kSyncKey, kCoalesce_ms); });
@@ -88,10 +93,15 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", COXSWAIN_VERSION);
   app.add_option("--kubeconfig", options.kubeconfig, "How to reach and trust the api-server");
   app.add_option("--node-name", options.node_name, "This node's name");
-  app.add_option("--cluster-cidr", options.cluster_cidr, "The pods' network; other clients of a ClusterIP are masqueraded")->capture_default_str();
+  app.add_option("--cluster-cidr", options.cluster_cidr,
+                 "The pods' network; other clients of a ClusterIP are masqueraded")
+      ->capture_default_str();
   app.add_flag("--cleanup", options.cleanup, "Remove the nftables table and exit");
-  app.add_option("--healthz-bind-address", options.daemon.healthz_bind_address, "ADDRESS:PORT of /healthz and /metrics; empty: none")->capture_default_str();
-  app.add_option("--log-level", options.daemon.log_level, "debug, info, warning or error")->capture_default_str();
+  app.add_option("--healthz-bind-address", options.daemon.healthz_bind_address,
+                 "ADDRESS:PORT of /healthz and /metrics; empty: none")
+      ->capture_default_str();
+  app.add_option("--log-level", options.daemon.log_level, "debug, info, warning or error")
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   if (options.cleanup) return cleanup();
   if (options.kubeconfig.empty() || options.node_name.empty()) {

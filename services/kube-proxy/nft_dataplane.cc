@@ -54,12 +54,15 @@ class NftDataplane final : public Dataplane {
     const bool denied = message.find("Operation not permitted") != std::string::npos;
     message = message.substr(0, message.find('\n'));
     if (denied) {
-      return make_error(ErrorCode::kPermissionDenied, "no right to change nftables: run kube-proxy as root or with CAP_NET_ADMIN");
+      return make_error(ErrorCode::kPermissionDenied,
+                        "no right to change nftables: run kube-proxy as root or with CAP_NET_ADMIN");
     }
     return make_error(ErrorCode::kInternal, "nftables: " + message);
   }
 
-  Result<void> remove_table() override { return apply(std::string("add table ") + kTable + "\ndelete table " + kTable + "\n"); }
+  Result<void> remove_table() override {
+    return apply(std::string("add table ") + kTable + "\ndelete table " + kTable + "\n");
+  }
 
   void forget_udp(const std::set<UdpBinding>& gone) override {
     if (gone.empty()) return;

@@ -29,21 +29,25 @@ std::string protocol_of(const std::string& protocol) { return protocol.empty() ?
 bool flag(const std::optional<bool>& value, bool fallback) { return value.value_or(fallback); }
 
 // The ready endpoints of one port of a service; else those that terminate and still serve.
-std::vector<Endpoint> endpoints_of(const ServicePort& port, const std::vector<const EndpointSlice*>& slices, const std::string& node) {
+std::vector<Endpoint> endpoints_of(const ServicePort& port, const std::vector<const EndpointSlice*>& slices,
+                                   const std::string& node) {
   std::set<Endpoint> ready, serving;
   for (const EndpointSlice* slice : slices) {
     int number = 0;
     for (const auto& candidate : slice->ports) {
       const bool same_name = candidate.name.value_or("") == port.name;
-      if (same_name && protocol_of(candidate.protocol.value_or("TCP")) == protocol_of(port.protocol)) number = candidate.port.value_or(0);
+      if (same_name && protocol_of(candidate.protocol.value_or("TCP")) == protocol_of(port.protocol))
+        number = candidate.port.value_or(0);
     }
     if (number == 0) continue;
     for (const auto& endpoint : slice->endpoints) {
       if (endpoint.addresses.empty()) continue;
       const Endpoint value{endpoint.addresses.front(), number, endpoint.nodeName.value_or("") == node};
       // Absent means ready: publishers that do not care about readiness.
-      if (flag(endpoint.conditions.ready, true)) ready.insert(value);
-      else if (flag(endpoint.conditions.serving, false) && flag(endpoint.conditions.terminating, false)) serving.insert(value);
+      if (flag(endpoint.conditions.ready, true))
+        ready.insert(value);
+      else if (flag(endpoint.conditions.serving, false) && flag(endpoint.conditions.terminating, false))
+        serving.insert(value);
     }
   }
   const std::set<Endpoint>& chosen = ready.empty() ? serving : ready;
@@ -52,7 +56,8 @@ std::vector<Endpoint> endpoints_of(const ServicePort& port, const std::vector<co
 
 std::vector<Endpoint> local_only(const std::vector<Endpoint>& endpoints) {
   std::vector<Endpoint> out;
-  std::copy_if(endpoints.begin(), endpoints.end(), std::back_inserter(out), [](const Endpoint& e) { return e.local; });
+  std::copy_if(endpoints.begin(), endpoints.end(), std::back_inserter(out),
+               [](const Endpoint& e) { return e.local; });
   return out;
 }
 
@@ -62,12 +67,14 @@ class Planner {
     for (const EndpointSlicePtr& slice : input.slices) {
       if (slice->addressType != "IPv4") continue;
       const auto label = slice->metadata.labels.find("kubernetes.io/service-name");
-      if (label != slice->metadata.labels.end()) slices_[slice->metadata.namespace_ + "/" + label->second].push_back(slice.get());
+      if (label != slice->metadata.labels.end())
+        slices_[slice->metadata.namespace_ + "/" + label->second].push_back(slice.get());
     }
   }
 
   Plan run() {
-    for (const char* map : {"service_ips", "service_nodeports", "no_endpoint_ips", "no_endpoint_nodeports"}) out_.rules.maps[map];
+    for (const char* map : {"service_ips", "service_nodeports", "no_endpoint_ips", "no_endpoint_nodeports"})
+      out_.rules.maps[map];
     for (const ServicePtr& service : input_.services) {
       const std::string& ip = service->spec.clusterIP;
       if (ip.empty() || ip == "None" || service->spec.type == "ExternalName") continue;
@@ -80,8 +87,11 @@ class Planner {
   void add_port(const Service& service, const ServicePort& port) {
     const std::string key = service.metadata.namespace_ + "/" + service.metadata.name;
     const auto found = slices_.find(key);
-    const std::vector<Endpoint> all = found == slices_.end() ? std::vector<Endpoint>() : endpoints_of(port, found->second, input_.node_name);
-    const std::string id = short_hash(key + "/" + port.name + "/" + protocol_of(port.protocol) + "/" + std::to_string(port.port));
+    const std::vector<Endpoint> all = found == slices_.end()
+                                          ? std::vector<Endpoint>()
+                                          : endpoints_of(port, found->second, input_.node_name);
+    const std::string id = short_hash(key + "/" + port.name + "/" + protocol_of(port.protocol) + "/" +
+                                      std::to_string(port.port));
     const std::string protocol = protocol_of(port.protocol);
     const bool internal_local = service.spec.internalTrafficPolicy.value_or("Cluster") == "Local";
     const bool external_local = service.spec.externalTrafficPolicy == "Local";
@@ -96,7 +106,8 @@ class Planner {
     }
   }
 
-  void add_internal(const Service& service, const ServicePort& port, const std::string& id, const std::vector<Endpoint>& all, bool local) {
+  void add_internal(const Service& service, const ServicePort& port, const std::string& id,
+                    const std::vector<Endpoint>& all, bool local) {
     const std::string key = address_key(service.spec.clusterIP, port);
     const std::vector<Endpoint> usable = local ? local_only(all) : all;
     if (usable.empty()) {
@@ -106,12 +117,15 @@ class Planner {
     const std::string chain = "svc_" + id;
     std::vector<std::string>& rules = out_.rules.chains[chain];
     // A client outside the pods' network may not be able to take an answer from a pod.
-    if (!input_.cluster_cidr.empty()) rules.push_back("ip daddr " + service.spec.clusterIP + " ip saddr != " + input_.cluster_cidr + " jump mark_masquerade");
+    if (!input_.cluster_cidr.empty())
+      rules.push_back("ip daddr " + service.spec.clusterIP + " ip saddr != " + input_.cluster_cidr +
+                      " jump mark_masquerade");
     balance(service, id, protocol_of(port.protocol), usable, rules);
     out_.rules.maps["service_ips"][key] = "goto " + chain;
   }
 
-  void add_external(const Service& service, const ServicePort& port, const std::string& id, const std::vector<Endpoint>& all, bool local) {
+  void add_external(const Service& service, const ServicePort& port, const std::string& id,
+                    const std::vector<Endpoint>& all, bool local) {
     if (port.nodePort == 0 && service.spec.externalIPs.empty()) return;
     const std::vector<Endpoint> usable = local ? local_only(all) : all;
     std::string verdict;
@@ -130,9 +144,12 @@ class Planner {
       suffix = "service_";
     }
     const std::string prefix = suffix;
-    for (const std::string& ip : service.spec.externalIPs) out_.rules.maps[prefix + "ips"][address_key(ip, port)] = verdict;
+    for (const std::string& ip : service.spec.externalIPs)
+      out_.rules.maps[prefix + "ips"][address_key(ip, port)] = verdict;
     if (port.nodePort != 0) {
-      out_.rules.maps[prefix + "nodeports"][protocol_of(port.protocol) + " . " + std::to_string(port.nodePort)] = verdict;
+      out_.rules
+          .maps[prefix + "nodeports"][protocol_of(port.protocol) + " . " + std::to_string(port.nodePort)] =
+          verdict;
     }
   }
 
@@ -141,13 +158,14 @@ class Planner {
   }
 
   // Rules that pick one of the endpoints at random; with affinity, the one the client had before.
-  void balance(const Service& service, const std::string& id, const std::string& protocol, const std::vector<Endpoint>& endpoints,
-               std::vector<std::string>& rules) {
+  void balance(const Service& service, const std::string& id, const std::string& protocol,
+               const std::vector<Endpoint>& endpoints, std::vector<std::string>& rules) {
     int timeout_s = 0;
     if (service.spec.sessionAffinity == "ClientIP") {
       timeout_s = 10800;
       const auto& config = service.spec.sessionAffinityConfig;
-      if (config && config->clientIP && config->clientIP->timeoutSeconds) timeout_s = *config->clientIP->timeoutSeconds;
+      if (config && config->clientIP && config->clientIP->timeoutSeconds)
+        timeout_s = *config->clientIP->timeoutSeconds;
     }
     std::string choices;
     for (std::size_t i = 0; i < endpoints.size(); ++i) {
@@ -158,15 +176,18 @@ class Planner {
     rules.push_back("numgen random mod " + std::to_string(endpoints.size()) + " vmap { " + choices + " }");
   }
 
-  std::string add_endpoint(const std::string& id, const std::string& protocol, const Endpoint& endpoint, int timeout_s) {
+  std::string add_endpoint(const std::string& id, const std::string& protocol, const Endpoint& endpoint,
+                           int timeout_s) {
     const std::string address = endpoint.ip + ":" + std::to_string(endpoint.port);
     // The timeout is part of the name: a set's timeout cannot be changed.
-    const std::string name = short_hash(id + "/" + protocol + "/" + address + "/" + std::to_string(timeout_s));
+    const std::string name =
+        short_hash(id + "/" + protocol + "/" + address + "/" + std::to_string(timeout_s));
     std::vector<std::string> rules;
     // Hairpin: a pod that reaches itself must see another source, or it would answer itself directly.
     rules.push_back("ip saddr " + endpoint.ip + " jump mark_masquerade");
     if (timeout_s > 0) {
-      out_.rules.sets["aff_" + name] = "type ipv4_addr ; flags dynamic,timeout ; timeout " + std::to_string(timeout_s) + "s ;";
+      out_.rules.sets["aff_" + name] =
+          "type ipv4_addr ; flags dynamic,timeout ; timeout " + std::to_string(timeout_s) + "s ;";
       rules.push_back("update @aff_" + name + " { ip saddr }");
     }
     rules.push_back("meta l4proto " + protocol + " dnat to " + address);

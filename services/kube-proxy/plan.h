@@ -22,12 +22,12 @@ struct PlanInput {
   std::vector<ServicePtr> services;
   std::vector<EndpointSlicePtr> slices;
   std::string node_name;
-  std::string cluster_cidr;         // "" : never masquerade by source
+  std::string cluster_cidr;  // "" : never masquerade by source
 };
 
 // A UDP flow that conntrack may remember: service address and endpoint.
 struct UdpBinding {
-  std::string service_ip;           // "" for a node port
+  std::string service_ip;  // "" for a node port
   int service_port = 0;
   std::string endpoint_ip;
   auto operator<=>(const UdpBinding&) const = default;

@@ -20,14 +20,17 @@ ServicePtr service(const char* text) {
 
 EndpointSlicePtr slice(const std::string& endpoints, const char* protocol = "TCP") {
   auto out = std::make_shared<api::discovery::v1::EndpointSlice>();
-  const auto parsed = json::parse(R"({"metadata":{"namespace":"ns","name":"web-1","labels":{"kubernetes.io/service-name":"web"}},
-    "addressType":"IPv4","ports":[{"name":"http","port":8080,"protocol":")" + std::string(protocol) + R"("}],"endpoints":[)" + endpoints + "]}");
+  const auto parsed = json::parse(
+      R"({"metadata":{"namespace":"ns","name":"web-1","labels":{"kubernetes.io/service-name":"web"}},
+    "addressType":"IPv4","ports":[{"name":"http","port":8080,"protocol":")" +
+      std::string(protocol) + R"("}],"endpoints":[)" + endpoints + "]}");
   REQUIRE(parsed.ok());
   from_json(*parsed, *out);
   return out;
 }
 
-constexpr const char* kWeb = R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"ClusterIP",
+constexpr const char* kWeb =
+    R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"ClusterIP",
   "ports":[{"name":"http","port":80,"protocol":"TCP"}]}})";
 constexpr const char* kTwo = R"({"addresses":["10.244.0.2"],"nodeName":"n1","conditions":{"ready":true}},
   {"addresses":["10.244.1.3"],"nodeName":"n2","conditions":{"ready":true}})";
@@ -74,10 +77,16 @@ TEST_CASE("which endpoints are used") {
     std::vector<std::string> used;
   };
   const Row rows[] = {
-      {"not ready is left out", R"({"addresses":["1.1.1.1"],"conditions":{"ready":false}},{"addresses":["1.1.1.2"],"conditions":{"ready":true}})", {"1.1.1.2"}},
+      {"not ready is left out",
+       R"({"addresses":["1.1.1.1"],"conditions":{"ready":false}},{"addresses":["1.1.1.2"],"conditions":{"ready":true}})",
+       {"1.1.1.2"}},
       {"no word means ready", R"({"addresses":["1.1.1.1"]})", {"1.1.1.1"}},
-      {"terminating but serving is the last resort", R"({"addresses":["1.1.1.1"],"conditions":{"ready":false,"serving":true,"terminating":true}})", {"1.1.1.1"}},
-      {"and only that", R"({"addresses":["1.1.1.1"],"conditions":{"ready":false,"serving":true,"terminating":true}},{"addresses":["1.1.1.2"],"conditions":{"ready":true}})", {"1.1.1.2"}},
+      {"terminating but serving is the last resort",
+       R"({"addresses":["1.1.1.1"],"conditions":{"ready":false,"serving":true,"terminating":true}})",
+       {"1.1.1.1"}},
+      {"and only that",
+       R"({"addresses":["1.1.1.1"],"conditions":{"ready":false,"serving":true,"terminating":true}},{"addresses":["1.1.1.2"],"conditions":{"ready":true}})",
+       {"1.1.1.2"}},
   };
   for (const Row& row : rows) {
     INFO(row.why);
@@ -91,8 +100,10 @@ TEST_CASE("a service without endpoints is refused, headless and external names a
   const Plan none = plan({{service(kWeb)}, {}, "n1", ""});
   CHECK(none.rules.maps.at("no_endpoint_ips").at("10.96.0.5 . tcp . 80") == "goto reject_service");
   CHECK(none.rules.maps.at("service_ips").empty());
-  for (const char* text : {R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"None","ports":[{"port":80}]}})",
-                           R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"type":"ExternalName","externalName":"x"}})"}) {
+  for (
+      const char* text :
+      {R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"None","ports":[{"port":80}]}})",
+       R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"type":"ExternalName","externalName":"x"}})"}) {
     const Plan p = plan({{service(text)}, {slice(kTwo)}, "n1", ""});
     CHECK(p.rules.chains.empty());
     CHECK(p.rules.maps.at("no_endpoint_ips").empty());
@@ -100,19 +111,34 @@ TEST_CASE("a service without endpoints is refused, headless and external names a
 }
 
 TEST_CASE("node ports, external IPs and local policies") {
-  const Plan p = plan({{service(R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"NodePort","externalIPs":["192.0.2.9"],
-    "ports":[{"name":"http","port":80,"nodePort":30080}]}})")}, {slice(kTwo)}, "n1", ""});
+  const Plan p = plan(
+      {{service(
+           R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"NodePort","externalIPs":["192.0.2.9"],
+    "ports":[{"name":"http","port":80,"nodePort":30080}]}})")},
+       {slice(kTwo)},
+       "n1",
+       ""});
   CHECK(p.rules.maps.at("service_nodeports").contains("tcp . 30080"));
   CHECK(p.rules.maps.at("service_ips").contains("192.0.2.9 . tcp . 80"));
-  const Plan local = plan({{service(R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"NodePort","externalTrafficPolicy":"Local",
-    "internalTrafficPolicy":"Local","ports":[{"name":"http","port":80,"nodePort":30080}]}})")}, {slice(kTwo)}, "n3", ""});
+  const Plan local = plan(
+      {{service(
+           R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"NodePort","externalTrafficPolicy":"Local",
+    "internalTrafficPolicy":"Local","ports":[{"name":"http","port":80,"nodePort":30080}]}})")},
+       {slice(kTwo)},
+       "n3",
+       ""});
   CHECK(local.rules.maps.at("no_endpoint_nodeports").at("tcp . 30080") == "goto drop_service");
   CHECK(local.rules.maps.at("no_endpoint_ips").at("10.96.0.5 . tcp . 80") == "goto drop_service");
 }
 
 TEST_CASE("session affinity remembers clients per endpoint") {
-  const Plan p = plan({{service(R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","sessionAffinity":"ClientIP",
-    "sessionAffinityConfig":{"clientIP":{"timeoutSeconds":60}},"ports":[{"name":"http","port":80}]}})")}, {slice(kTwo)}, "n1", ""});
+  const Plan p = plan(
+      {{service(
+           R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","sessionAffinity":"ClientIP",
+    "sessionAffinityConfig":{"clientIP":{"timeoutSeconds":60}},"ports":[{"name":"http","port":80}]}})")},
+       {slice(kTwo)},
+       "n1",
+       ""});
   CHECK(p.rules.sets.size() == 2);
   const std::string text = text_of(p);
   CHECK(count(text, "timeout 60s") == 2);
@@ -127,7 +153,8 @@ TEST_CASE("updates touch only what changed; a failure starts over") {
   CHECK(dataplane.transactions[0].find("delete table") != std::string::npos);
   REQUIRE(proxy.sync(first).ok());
   CHECK(dataplane.transactions.size() == 1);
-  const PlanInput second{{service(kWeb)}, {slice(R"({"addresses":["10.244.0.2"],"conditions":{"ready":true}})")}, "n1", ""};
+  const PlanInput second{
+      {service(kWeb)}, {slice(R"({"addresses":["10.244.0.2"],"conditions":{"ready":true}})")}, "n1", ""};
   REQUIRE(proxy.sync(second).ok());
   CHECK(dataplane.transactions[1].find("table ip coxswain\n") == std::string::npos);
   CHECK(count(dataplane.transactions[1], "delete chain") == 1);
@@ -142,7 +169,8 @@ TEST_CASE("updates touch only what changed; a failure starts over") {
 TEST_CASE("UDP flows to endpoints that are gone are forgotten") {
   Recording dataplane;
   Proxy proxy(dataplane);
-  const char* dns = R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","ports":[{"name":"http","port":53,"protocol":"UDP"}]}})";
+  const char* dns =
+      R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","ports":[{"name":"http","port":53,"protocol":"UDP"}]}})";
   REQUIRE(proxy.sync({{service(dns)}, {slice(kTwo, "UDP")}, "n1", ""}).ok());
   REQUIRE(proxy.sync({{service(dns)}, {slice(R"({"addresses":["10.244.0.2"]})", "UDP")}, "n1", ""}).ok());
   CHECK(dataplane.forgotten == std::set<UdpBinding>{{"10.96.0.5", 53, "10.244.1.3"}});
@@ -151,11 +179,19 @@ TEST_CASE("UDP flows to endpoints that are gone are forgotten") {
 TEST_CASE("the kernel takes every kind of ruleset") {
   auto dataplane = make_nft_dataplane();
   REQUIRE(dataplane.ok());
-  const Plan p = plan({{service(R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"NodePort","sessionAffinity":"ClientIP","externalIPs":["192.0.2.9"],
-    "ports":[{"name":"http","port":80,"nodePort":30080}]}})"), service(R"({"metadata":{"namespace":"x","name":"y"},"spec":{"clusterIP":"10.96.0.6","ports":[{"port":81}]}})")}, {slice(kTwo)}, "n1", "10.244.0.0/16"});
+  const Plan p = plan(
+      {{service(
+            R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"NodePort","sessionAffinity":"ClientIP","externalIPs":["192.0.2.9"],
+    "ports":[{"name":"http","port":80,"nodePort":30080}]}})"),
+        service(
+            R"({"metadata":{"namespace":"x","name":"y"},"spec":{"clusterIP":"10.96.0.6","ports":[{"port":81}]}})")},
+       {slice(kTwo)},
+       "n1",
+       "10.244.0.0/16"});
   // A table of another name, so that a cluster on this machine is not disturbed.
   const auto renamed = [](std::string text) {
-    for (std::size_t at = 0; (at = text.find("ip coxswain", at)) != std::string::npos; at += 16) text.replace(at, 11, "ip coxswain_test");
+    for (std::size_t at = 0; (at = text.find("ip coxswain", at)) != std::string::npos; at += 16)
+      text.replace(at, 11, "ip coxswain_test");
     return text;
   };
   const auto applied = (*dataplane)->apply(renamed(render_full(p.rules)));

@@ -39,7 +39,8 @@ add rule ip coxswain filter_output ct state new jump no_endpoints
 
 const std::string kPrefix = std::string(kTable) + " ";
 
-void add_element(std::string& out, const std::string& map, const std::string& key, const std::string& verdict) {
+void add_element(std::string& out, const std::string& map, const std::string& key,
+                 const std::string& verdict) {
   out += "add element " + kPrefix + map + " { " + key + " : " + verdict + " }\n";
 }
 
@@ -55,7 +56,8 @@ void add_rules(std::string& out, const std::string& chain, const std::vector<std
 
 std::string render_full(const Ruleset& wanted) {
   // "add" first, so that "delete" finds a table; all in one transaction, so that nobody sees the gap.
-  std::string out = std::string("add table ") + kTable + "\ndelete table " + kTable + "\nadd table " + kTable + kSkeleton;
+  std::string out =
+      std::string("add table ") + kTable + "\ndelete table " + kTable + "\nadd table " + kTable + kSkeleton;
   return out + render_update({}, wanted);
 }
 
@@ -80,14 +82,16 @@ std::string render_update(const Ruleset& current, const Ruleset& wanted) {
   for (const auto& [name, elements] : current.maps) {
     const auto next = wanted.maps.find(name);
     for (const auto& [key, verdict] : elements) {
-      const bool stays = next != wanted.maps.end() && next->second.contains(key) && next->second.at(key) == verdict;
+      const bool stays =
+          next != wanted.maps.end() && next->second.contains(key) && next->second.at(key) == verdict;
       if (!stays) delete_element(out, name, key);
     }
   }
   for (const auto& [name, elements] : wanted.maps) {
     const auto old = current.maps.find(name);
     for (const auto& [key, verdict] : elements) {
-      const bool there = old != current.maps.end() && old->second.contains(key) && old->second.at(key) == verdict;
+      const bool there =
+          old != current.maps.end() && old->second.contains(key) && old->second.at(key) == verdict;
       if (!there) add_element(out, name, key, verdict);
     }
   }

@@ -11,9 +11,9 @@ namespace coxswain::proxy {
 inline constexpr const char* kTable = "ip coxswain";
 
 struct Ruleset {
-  std::map<std::string, std::vector<std::string>> chains;              // name -> rules, in order
-  std::map<std::string, std::string> sets;                             // name -> declaration body
-  std::map<std::string, std::map<std::string, std::string>> maps;      // name -> key -> verdict
+  std::map<std::string, std::vector<std::string>> chains;          // name -> rules, in order
+  std::map<std::string, std::string> sets;                         // name -> declaration body
+  std::map<std::string, std::map<std::string, std::string>> maps;  // name -> key -> verdict
   bool operator==(const Ruleset&) const = default;
 };
 

@@ -1,11 +1,12 @@
 // kubelet: runs the pods that are assigned to this node on a Docker Engine.
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <sstream>
+#include <CLI/CLI.hpp>
 
 #include "libs/client/daemon.h"
 #include "libs/client/informer.h"
@@ -25,7 +26,8 @@ constexpr const char* kVersion = "0.1.0";
 
 struct Flags {
   std::string kubeconfig, node_name, node_ip = "127.0.0.1", root_dir = "/var/lib/coxswain/kubelet";
-  std::string docker_socket = "/var/run/docker.sock", cluster_cidr = "10.244.0.0/16", cluster_domain = "cluster.local";
+  std::string docker_socket = "/var/run/docker.sock", cluster_cidr = "10.244.0.0/16",
+              cluster_domain = "cluster.local";
   std::vector<std::string> cluster_dns;
   std::string cert, key, client_ca, healthz = "127.0.0.1:10248", log_level = "info", address = "0.0.0.0";
   int port = 10250, max_pods = 110;
@@ -54,12 +56,27 @@ bool wait_for_runtime(Runtime& runtime, std::stop_token stop) {
   }
 }
 
+// Adopts what runs already, once Docker and the api-server have both said what there is. False: stopped.
+bool start_pods(Runtime& runtime, PodManager& pods, const std::function<bool()>& synced,
+                std::stop_token stop) {
+  bool go = wait_for_runtime(runtime, stop);
+  while (go && !synced()) go = client::sleep_for_ms(5, stop);
+  while (go) {
+    const auto started = pods.start();
+    if (started.ok()) return true;
+    log_error(started.error().message);
+    go = client::sleep_for_ms(1000, stop);
+  }
+  return false;
+}
+
 Result<void> run(const Flags& flags, client::Daemon& daemon) {
   std::error_code ec;
   std::filesystem::create_directories(flags.root_dir, ec);
   if (ec) return make_error(ErrorCode::kIo, "cannot make --root-dir " + flags.root_dir + ": " + ec.message());
   const std::string root = std::filesystem::canonical(flags.root_dir, ec);
-  COX_ASSIGN_OR_RETURN(auto client, client::ApiClient::from_kubeconfig(flags.kubeconfig, "kubelet/" + std::string(kVersion)));
+  COX_ASSIGN_OR_RETURN(
+      auto client, client::ApiClient::from_kubeconfig(flags.kubeconfig, "kubelet/" + std::string(kVersion)));
   COX_ASSIGN_OR_RETURN(auto runtime, make_docker_runtime(flags.docker_socket, flags.node_name + "@" + root));
   const std::stop_token stop = daemon.stop_token();
 
@@ -70,7 +87,8 @@ Result<void> run(const Flags& flags, client::Daemon& daemon) {
   options.dns = {flags.cluster_dns, flags.cluster_domain, read_file("/etc/resolv.conf")};
   VolumeManager volumes(root);
   PodManager* manager = nullptr;
-  ApiCluster cluster(*client, flags.node_name, [&](const std::string& ns) { manager->references_changed(ns); });
+  ApiCluster cluster(*client, flags.node_name,
+                     [&](const std::string& ns) { manager->references_changed(ns); });
   PodManager pods(*runtime, cluster, volumes, options);
   manager = &pods;
 
@@ -87,10 +105,12 @@ Result<void> run(const Flags& flags, client::Daemon& daemon) {
   node.cluster_cidr = flags.cluster_cidr;
   node.port = server->port();
   node.max_pods = flags.max_pods;
-  NodeAgent agent(*client, *runtime, node, [&] { return pods.runtime_ok(); },
-                  [&](bool ready, const std::string& why) { pods.set_network_ready(ready, why); });
+  NodeAgent agent(
+      *client, *runtime, node, [&] { return pods.runtime_ok(); },
+      [&](bool ready, const std::string& why) { pods.set_network_ready(ready, why); });
   agent.start();
-  daemon.add_health_check("runtime", [&] { return pods.runtime_ok() ? "" : "the container runtime does not answer"; });
+  daemon.add_health_check("runtime",
+                          [&] { return pods.runtime_ok() ? "" : "the container runtime does not answer"; });
 
   client::ReflectorOptions mine;
   mine.backoff_max_ms = 1000;  // one watch: ask again at once when the server is back
@@ -104,15 +124,10 @@ Result<void> run(const Flags& flags, client::Daemon& daemon) {
   });
   cluster.start();
   informer.start();
-  bool go = wait_for_runtime(*runtime, stop);
-  while (go && !(informer.synced() && cluster.services_synced())) go = client::sleep_for_ms(5, stop);
-  while (go) {
-    const auto started = pods.start();
-    if (started.ok()) break;
-    log_error(started.error().message);
-    go = client::sleep_for_ms(1000, stop);
+  const auto synced = [&] { return informer.synced() && cluster.services_synced(); };
+  if (start_pods(*runtime, pods, synced, stop)) {
+    log_info("kubelet ready", {{"node", flags.node_name}, {"port", std::to_string(server->port())}});
   }
-  if (go) log_info("kubelet ready", {{"node", flags.node_name}, {"port", std::to_string(server->port())}});
   client::wait_for_stop(stop);
   server->stop();
   informer.stop();
@@ -132,7 +147,8 @@ int main_with(int argc, char** argv) {
   app.add_option("--node-name", flags.node_name, "Name of the Node object")->capture_default_str();
   app.add_option("--node-ip", flags.node_ip, "Address that other machines see")->capture_default_str();
   app.add_option("--root-dir", flags.root_dir, "Where volumes and pod files live")->capture_default_str();
-  app.add_option("--docker-socket", flags.docker_socket, "Docker Engine's unix socket")->capture_default_str();
+  app.add_option("--docker-socket", flags.docker_socket, "Docker Engine's unix socket")
+      ->capture_default_str();
   app.add_option("--address", flags.address, "Address to serve on")->capture_default_str();
   app.add_option("--port", flags.port, "Port of the HTTPS server")->capture_default_str();
   app.add_option("--tls-cert-file", flags.cert, "Serving certificate");
@@ -140,8 +156,10 @@ int main_with(int argc, char** argv) {
   app.add_option("--client-ca-file", flags.client_ca, "CA of clients that may ask");
   app.add_option("--cluster-cidr", flags.cluster_cidr, "Addresses of all pods: no masquerade towards them")
       ->capture_default_str();
-  app.add_option("--cluster-dns", flags.cluster_dns, "Cluster DNS addresses; default: the node's resolvers")->delimiter(',');
-  app.add_option("--cluster-domain", flags.cluster_domain, "DNS domain of the cluster")->capture_default_str();
+  app.add_option("--cluster-dns", flags.cluster_dns, "Cluster DNS addresses; default: the node's resolvers")
+      ->delimiter(',');
+  app.add_option("--cluster-domain", flags.cluster_domain, "DNS domain of the cluster")
+      ->capture_default_str();
   app.add_option("--max-pods", flags.max_pods, "How many pods the node takes")->capture_default_str();
   app.add_option("--healthz-bind-address", flags.healthz, "Where /healthz and /metrics are; \"\" serves none")
       ->capture_default_str();
@@ -149,8 +167,9 @@ int main_with(int argc, char** argv) {
   app.set_version_flag("--version", std::string("kubelet ") + kVersion);
   CLI11_PARSE(app, argc, argv);
   if (flags.kubeconfig.empty() || flags.cert.empty() || flags.key.empty() || flags.client_ca.empty()) {
-    std::cerr << "kubelet: --kubeconfig, --tls-cert-file, --tls-private-key-file and --client-ca-file are needed; "
-                 "`api-server issue-node NAME` makes them\n";
+    std::cerr
+        << "kubelet: --kubeconfig, --tls-cert-file, --tls-private-key-file and --client-ca-file are needed; "
+           "`api-server issue-node NAME` makes them\n";
     return 1;
   }
   client::DaemonOptions options;

@@ -8,12 +8,14 @@ namespace coxswain::scheduler {
 namespace {
 
 bool same(const Resources& a, const Resources& b) {
-  return a.cpu_milli == b.cpu_milli && a.memory_bytes == b.memory_bytes && a.ephemeral_bytes == b.ephemeral_bytes && a.pods == b.pods && a.extended == b.extended;
+  return a.cpu_milli == b.cpu_milli && a.memory_bytes == b.memory_bytes &&
+         a.ephemeral_bytes == b.ephemeral_bytes && a.pods == b.pods && a.extended == b.extended;
 }
 
 bool same_taints(const std::vector<api::core::v1::Taint>& a, const std::vector<api::core::v1::Taint>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [](const auto& x, const auto& y) { return x.key == y.key && x.value == y.value && x.effect == y.effect; });
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+    return x.key == y.key && x.value == y.value && x.effect == y.effect;
+  });
 }
 
 }  // namespace
@@ -23,8 +25,10 @@ void Cluster::account(const PodInfo& pod, int sign) {
   const auto at = nodes_.find(pod.node_name);
   if (at == nodes_.end()) return;
   NodeInfo& node = *at->second;
-  if (sign > 0) node.requested.add(pod.requests);
-  else node.requested.sub(pod.requests);
+  if (sign > 0)
+    node.requested.add(pod.requests);
+  else
+    node.requested.sub(pod.requests);
   node.scoring_cpu_milli += sign * pod.scoring_cpu_milli;
   node.scoring_memory_bytes += sign * pod.scoring_memory_bytes;
   for (const HostPort& port : pod.host_ports) {

@@ -18,11 +18,11 @@ class Cluster {
   // Each answers which ClusterEvents it was, 0 when nothing that matters changed.
   unsigned set_node(NodeInfo node);
   void remove_node(const std::string& name);
-  unsigned set_pod(const PodInfo& pod);            // one that has a node
+  unsigned set_pod(const PodInfo& pod);  // one that has a node
   unsigned remove_pod(const std::string& key);
 
   void assume(const PodInfo& pod, const std::string& node);
-  void forget(const std::string& key);             // the bind failed
+  void forget(const std::string& key);  // the bind failed
 
   const std::vector<const NodeInfo*>& nodes() const { return order_; }
   const NodeInfo* node(const std::string& name) const;
@@ -38,7 +38,7 @@ class Cluster {
 
   std::map<std::string, std::unique_ptr<NodeInfo>> nodes_;
   std::vector<const NodeInfo*> order_;
-  std::unordered_map<std::string, Placed> pods_;   // also on nodes that are not known (yet)
+  std::unordered_map<std::string, Placed> pods_;  // also on nodes that are not known (yet)
   std::map<std::string, std::int64_t> image_nodes_;
 };
 

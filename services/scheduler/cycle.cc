@@ -19,8 +19,8 @@ bool fits(const PodInfo& pod, const NodeInfo& node, Decision& decision, std::vec
   return true;
 }
 
-void add_scores(const Plugin& plugin, const PodInfo& pod, const std::vector<const NodeInfo*>& nodes, const ScoreContext& context,
-                std::vector<std::int64_t>& totals) {
+void add_scores(const Plugin& plugin, const PodInfo& pod, const std::vector<const NodeInfo*>& nodes,
+                const ScoreContext& context, std::vector<std::int64_t>& totals) {
   std::vector<std::int64_t> scores(nodes.size());
   std::int64_t highest = 0;
   for (std::size_t i = 0; i < nodes.size(); ++i) {

@@ -11,9 +11,9 @@
 namespace coxswain::scheduler {
 
 struct Decision {
-  std::string node;                            // "" when the pod fits nowhere
-  std::map<std::string, int> reasons;          // why not -> number of nodes
-  unsigned retry_on = 0;                       // ClusterEvents after which it may fit
+  std::string node;                    // "" when the pod fits nowhere
+  std::map<std::string, int> reasons;  // why not -> number of nodes
+  unsigned retry_on = 0;               // ClusterEvents after which it may fit
   std::size_t nodes_seen = 0;
   std::size_t nodes_total = 0;
 

@@ -1,6 +1,6 @@
 // kube-scheduler: finds a node for every pod. Flags are parsed here and nowhere else.
-#include <CLI/CLI.hpp>
 #include <cstdio>
+#include <CLI/CLI.hpp>
 
 #include "libs/client/daemon.h"
 #include "libs/client/leader_elector.h"
@@ -14,7 +14,8 @@ struct Options {
   std::string kubeconfig;
   scheduler::SchedulerOptions scheduler;
   bool leader_elect = true;
-  client::DaemonOptions daemon{.name = "scheduler", .version = COXSWAIN_VERSION, .healthz_bind_address = "127.0.0.1:10259"};
+  client::DaemonOptions daemon{
+      .name = "scheduler", .version = COXSWAIN_VERSION, .healthz_bind_address = "127.0.0.1:10259"};
 };
 
 Result<void> run(const Options& options, client::Daemon& daemon) {
@@ -42,11 +43,19 @@ int main(int argc, char** argv) {
   CLI::App app{"scheduler finds a node for every pod"};
   app.set_version_flag("--version", COXSWAIN_VERSION);
   app.add_option("--kubeconfig", options.kubeconfig, "How to reach and trust the api-server")->required();
-  app.add_option("--scheduler-name", options.scheduler.scheduler_name, "Pods with this spec.schedulerName are ours")->capture_default_str();
-  app.add_option("--binders", options.scheduler.binders, "Binds under way at once")->check(CLI::Range(1, 64))->capture_default_str();
-  app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect, "Take part in the election (default)");
-  app.add_option("--healthz-bind-address", options.daemon.healthz_bind_address, "ADDRESS:PORT of /healthz and /metrics; empty: none")->capture_default_str();
-  app.add_option("--log-level", options.daemon.log_level, "debug, info, warning or error")->capture_default_str();
+  app.add_option("--scheduler-name", options.scheduler.scheduler_name,
+                 "Pods with this spec.schedulerName are ours")
+      ->capture_default_str();
+  app.add_option("--binders", options.scheduler.binders, "Binds under way at once")
+      ->check(CLI::Range(1, 64))
+      ->capture_default_str();
+  app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect,
+               "Take part in the election (default)");
+  app.add_option("--healthz-bind-address", options.daemon.healthz_bind_address,
+                 "ADDRESS:PORT of /healthz and /metrics; empty: none")
+      ->capture_default_str();
+  app.add_option("--log-level", options.daemon.log_level, "debug, info, warning or error")
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
   return client::run_daemon(options.daemon, [&](client::Daemon& daemon) { return run(options, daemon); });
 }

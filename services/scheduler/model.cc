@@ -17,11 +17,16 @@ Resources parse(const std::map<std::string, std::string>& list) {
   for (const auto& [name, text] : list) {
     const auto quantity = api::Quantity::parse(text);
     if (!quantity.ok()) continue;  // the api-server let none through
-    if (name == "cpu") out.cpu_milli = quantity->milli_value();
-    else if (name == "memory") out.memory_bytes = quantity->value();
-    else if (name == "ephemeral-storage") out.ephemeral_bytes = quantity->value();
-    else if (name == "pods") out.pods = quantity->value();
-    else out.extended[name] = quantity->value();
+    if (name == "cpu")
+      out.cpu_milli = quantity->milli_value();
+    else if (name == "memory")
+      out.memory_bytes = quantity->value();
+    else if (name == "ephemeral-storage")
+      out.ephemeral_bytes = quantity->value();
+    else if (name == "pods")
+      out.pods = quantity->value();
+    else
+      out.extended[name] = quantity->value();
   }
   return out;
 }
@@ -36,7 +41,8 @@ void raise_to(Resources& a, const Resources& b) {
 void add_ports(const Container& container, std::vector<HostPort>& out) {
   for (const auto& port : container.ports) {
     if (port.hostPort == 0) continue;
-    out.push_back({port.hostIP.empty() ? "0.0.0.0" : port.hostIP, port.protocol.empty() ? "TCP" : port.protocol, port.hostPort});
+    out.push_back({port.hostIP.empty() ? "0.0.0.0" : port.hostIP,
+                   port.protocol.empty() ? "TCP" : port.protocol, port.hostPort});
   }
 }
 
@@ -102,8 +108,10 @@ PodInfo pod_info(const api::core::v1::Pod& pod) {
   info.requests = pod_requests(pod.spec);
   for (const Container& container : pod.spec.containers) {
     const Resources needs = parse(container.resources.requests);
-    info.scoring_cpu_milli += container.resources.requests.contains("cpu") ? needs.cpu_milli : kDefaultCpu_milli;
-    info.scoring_memory_bytes += container.resources.requests.contains("memory") ? needs.memory_bytes : kDefaultMemory_bytes;
+    info.scoring_cpu_milli +=
+        container.resources.requests.contains("cpu") ? needs.cpu_milli : kDefaultCpu_milli;
+    info.scoring_memory_bytes +=
+        container.resources.requests.contains("memory") ? needs.memory_bytes : kDefaultMemory_bytes;
     add_ports(container, info.host_ports);
     info.images.push_back(normalized_image(container.image));
   }

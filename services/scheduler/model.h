@@ -18,14 +18,14 @@ struct Resources {
   std::int64_t memory_bytes = 0;
   std::int64_t ephemeral_bytes = 0;
   std::int64_t pods = 0;
-  std::map<std::string, std::int64_t> extended;   // "example.com/gpu"; hugepages too
+  std::map<std::string, std::int64_t> extended;  // "example.com/gpu"; hugepages too
 
   void add(const Resources& other);
   void sub(const Resources& other);
 };
 
 struct HostPort {
-  std::string ip;                    // "0.0.0.0" when any
+  std::string ip;  // "0.0.0.0" when any
   std::string protocol;
   std::int32_t port = 0;
   bool conflicts_with(const HostPort& other) const;
@@ -33,22 +33,22 @@ struct HostPort {
 
 struct PodInfo {
   std::string ns, name, uid;
-  std::string node_name;             // "" until bound
+  std::string node_name;  // "" until bound
   std::string scheduler_name;
   std::int32_t priority = 0;
   std::int64_t created_unix_ms = 0;
-  Resources requests;                // with pods = 1
-  std::int64_t scoring_cpu_milli = 0;    // with upstream's defaults for containers that ask for nothing
+  Resources requests;                  // with pods = 1
+  std::int64_t scoring_cpu_milli = 0;  // with upstream's defaults for containers that ask for nothing
   std::int64_t scoring_memory_bytes = 0;
   std::vector<HostPort> host_ports;
   std::vector<api::core::v1::Toleration> tolerations;
   std::map<std::string, std::string> node_selector;
   std::optional<api::core::v1::NodeAffinity> node_affinity;
   std::vector<std::string> images;
-  std::string pinned_node;           // spec.nodeName asked for before scheduling
-  bool gated = false;                // spec.schedulingGates is not empty
+  std::string pinned_node;  // spec.nodeName asked for before scheduling
+  bool gated = false;       // spec.schedulingGates is not empty
   bool deleting = false;
-  bool finished = false;             // Succeeded or Failed: takes no room
+  bool finished = false;  // Succeeded or Failed: takes no room
 
   std::string key() const { return ns + "/" + name; }
 };
@@ -59,7 +59,7 @@ struct NodeInfo {
   std::vector<api::core::v1::Taint> taints;
   bool unschedulable = false;
   Resources allocatable;
-  std::map<std::string, std::int64_t> images;   // name -> bytes
+  std::map<std::string, std::int64_t> images;  // name -> bytes
   // Sums over the pods on it.
   Resources requested;
   std::int64_t scoring_cpu_milli = 0;

@@ -16,13 +16,13 @@ enum ClusterEvent : unsigned {
   kNodeAdded = 1U << 0,
   kNodeAllocatable = 1U << 1,
   kNodeLabels = 1U << 2,
-  kNodeTaints = 1U << 3,        // spec.unschedulable too
-  kPodRemoved = 1U << 4,        // an assigned pod is gone or finished
+  kNodeTaints = 1U << 3,  // spec.unschedulable too
+  kPodRemoved = 1U << 4,  // an assigned pod is gone or finished
   kAnyEvent = ~0U,
 };
 
 struct ScoreContext {
-  std::int64_t nodes = 0;                                  // in the cluster
+  std::int64_t nodes = 0;                                            // in the cluster
   const std::map<std::string, std::int64_t>* image_nodes = nullptr;  // image -> nodes that have it
 };
 
@@ -32,8 +32,9 @@ struct Plugin {
   const char* name = "";
   // Appends why the pod does not fit the node; nothing when it does.
   void (*filter)(const PodInfo&, const NodeInfo&, std::vector<std::string>& reasons) = nullptr;
-  unsigned retry_on = 0;                                   // ClusterEvents
-  std::int64_t (*score)(const PodInfo&, const NodeInfo&, const ScoreContext&) = nullptr;  // 0..100 after normalizing
+  unsigned retry_on = 0;  // ClusterEvents
+  std::int64_t (*score)(const PodInfo&, const NodeInfo&,
+                        const ScoreContext&) = nullptr;  // 0..100 after normalizing
   Normalize normalize = Normalize::kNone;
   std::int64_t weight = 1;
 };

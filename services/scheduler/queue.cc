@@ -48,9 +48,11 @@ void Queue::set(const PodInfo& pod, std::int64_t now_ms) {
   const auto old = entries_.find(pod.key());
   Slot slot;
   if (old != entries_.end() && old->second.entry.pod.uid == pod.uid) slot.entry = old->second.entry;
-  const bool waits = old != entries_.end() && old->second.place == Place::kUnschedulable && old->second.entry.pod.uid == pod.uid;
+  const bool waits = old != entries_.end() && old->second.place == Place::kUnschedulable &&
+                     old->second.entry.pod.uid == pod.uid;
   // The status condition that we wrote ourselves comes back as an update: no reason to try again.
-  const bool same_wish = waits && old->second.entry.pod.node_selector == pod.node_selector && old->second.entry.pod.priority == pod.priority &&
+  const bool same_wish = waits && old->second.entry.pod.node_selector == pod.node_selector &&
+                         old->second.entry.pod.priority == pod.priority &&
                          old->second.entry.pod.tolerations.size() == pod.tolerations.size() &&
                          old->second.entry.pod.requests.cpu_milli == pod.requests.cpu_milli &&
                          old->second.entry.pod.requests.memory_bytes == pod.requests.memory_bytes;
@@ -99,7 +101,8 @@ void Queue::add_unschedulable(Entry entry, unsigned retry_on, std::int64_t now_m
   entry.failed_ms = now_ms;
   entry.retry_on = retry_on;
   unsigned missed = 0;
-  for (auto at = recent_events_.upper_bound(entry.popped_at_event); at != recent_events_.end(); ++at) missed |= at->second;
+  for (auto at = recent_events_.upper_bound(entry.popped_at_event); at != recent_events_.end(); ++at)
+    missed |= at->second;
   const bool relevant = (missed & retry_on) != 0;
   const std::int64_t due_ms = now_ms + (relevant ? backoff_ms(entry.attempts) : kUnschedulableMax_ms);
   place({std::move(entry), Place::kActive, 0}, relevant ? Place::kBackoff : Place::kUnschedulable, due_ms);
@@ -116,8 +119,10 @@ void Queue::add_backoff(Entry entry, std::int64_t now_ms) {
 void Queue::retry(const std::string& key, std::int64_t now_ms) {
   Slot slot = entries_.at(key);
   const std::int64_t due_ms = slot.entry.failed_ms + backoff_ms(slot.entry.attempts);
-  if (due_ms <= now_ms) place(std::move(slot), Place::kActive, 0);
-  else place(std::move(slot), Place::kBackoff, due_ms);
+  if (due_ms <= now_ms)
+    place(std::move(slot), Place::kActive, 0);
+  else
+    place(std::move(slot), Place::kBackoff, due_ms);
 }
 
 void Queue::on_event(unsigned events, std::int64_t now_ms) {

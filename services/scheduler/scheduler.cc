@@ -18,7 +18,8 @@ client::ObjectRef ref_of(const PodInfo& pod) { return {"v1", "Pod", pod.ns, pod.
 void from_json(const json::Value& value, PodView& view) {
   api::core::v1::Pod pod;
   api::from_json(value, pod);
-  view.metadata = {pod.metadata.namespace_, pod.metadata.name, pod.metadata.uid, pod.metadata.resourceVersion};
+  view.metadata = {pod.metadata.namespace_, pod.metadata.name, pod.metadata.uid,
+                   pod.metadata.resourceVersion};
   view.info = pod_info(pod);
 }
 
@@ -68,7 +69,8 @@ void Scheduler::run(std::stop_token stop) {
   informers.start();
   if (!informers.wait_for_sync(stop)) return;
   std::vector<std::jthread> binders;
-  for (int i = 0; i < options_.binders; ++i) binders.emplace_back([this](std::stop_token done) { work(done); });
+  for (int i = 0; i < options_.binders; ++i)
+    binders.emplace_back([this](std::stop_token done) { work(done); });
   loop(stop);
   informers.stop();
 }
@@ -90,7 +92,8 @@ void Scheduler::loop(std::stop_token stop) {
     const std::int64_t due_ms = queue_.next_due_ms(clock_.now_ms());
     const std::int64_t wait_ms = due_ms < 0 ? 60'000 : std::max<std::int64_t>(1, due_ms - clock_.now_ms());
     bool woken = false;
-    changed_.wait_for(lock, stop, std::chrono::milliseconds(wait_ms), [&] { return std::exchange(woken, true); });
+    changed_.wait_for(lock, stop, std::chrono::milliseconds(wait_ms),
+                      [&] { return std::exchange(woken, true); });
   }
 }
 
@@ -113,7 +116,8 @@ void Scheduler::bind(Queue::Entry entry, std::string node) {
   const PodInfo& pod = entry.pod;
   const auto bound = client_.bind(pod.ns, pod.name, node, pod.uid);
   if (bound.ok()) {
-    events_.record({ref_of(pod), client::EventType::kNormal, "Scheduled", "Successfully assigned " + pod.key() + " to " + node});
+    events_.record({ref_of(pod), client::EventType::kNormal, "Scheduled",
+                    "Successfully assigned " + pod.key() + " to " + node});
     std::lock_guard lock(mutex_);
     ++scheduled_;
     return;
@@ -129,14 +133,17 @@ void Scheduler::bind(Queue::Entry entry, std::string node) {
 
 void Scheduler::report_failure(const PodInfo& pod, const std::string& message) {
   events_.record({ref_of(pod), client::EventType::kWarning, "FailedScheduling", message});
-  json::Value condition = json::Value::object({{"type", "PodScheduled"}, {"status", "False"}, {"reason", "Unschedulable"}, {"message", message}});
+  json::Value condition = json::Value::object(
+      {{"type", "PodScheduled"}, {"status", "False"}, {"reason", "Unschedulable"}, {"message", message}});
   condition.set("lastTransitionTime", format_rfc3339(clock_.unix_ms()));
   json::Value patch = json::Value::object();
   patch["metadata"].set("uid", pod.uid);
   patch["status"].set("conditions", json::Value::array({std::move(condition)}));
-  const auto patched = client_.patch_json(kPods, pod.ns, pod.name, client::PatchType::kStrategicMerge, patch, "status");
+  const auto patched =
+      client_.patch_json(kPods, pod.ns, pod.name, client::PatchType::kStrategicMerge, patch, "status");
   if (!patched.ok() && !client::is_not_found(patched.error()) && !client::is_conflict(patched.error())) {
-    log_warning("cannot report why a pod is not scheduled", {{"pod", pod.key()}, {"error", patched.error().message}});
+    log_warning("cannot report why a pod is not scheduled",
+                {{"pod", pod.key()}, {"error", patched.error().message}});
   }
 }
 
@@ -167,7 +174,8 @@ void Scheduler::write_metrics(std::string& out) const {
   out += "# TYPE scheduler_schedule_attempts_total counter\n";
   out += "scheduler_schedule_attempts_total{result=\"scheduled\"} " + std::to_string(scheduled_) + "\n";
   out += "scheduler_schedule_attempts_total{result=\"unschedulable\"} " + std::to_string(failed_) + "\n";
-  out += "# TYPE scheduler_pending_pods gauge\nscheduler_pending_pods " + std::to_string(queue_.size()) + "\n";
+  out +=
+      "# TYPE scheduler_pending_pods gauge\nscheduler_pending_pods " + std::to_string(queue_.size()) + "\n";
 }
 
 }  // namespace coxswain::scheduler

@@ -10,7 +10,8 @@ using namespace coxswain::scheduler;
 namespace {
 
 PodInfo pod(const std::string& name, const char* spec = "{}", const char* status = "{}") {
-  const std::string text = R"({"metadata":{"namespace":"ns","name":")" + name + R"(","uid":"u-)" + name + R"("},"spec":)" + spec + R"(,"status":)" + status + "}";
+  const std::string text = R"({"metadata":{"namespace":"ns","name":")" + name + R"(","uid":"u-)" + name +
+                           R"("},"spec":)" + spec + R"(,"status":)" + status + "}";
   const auto parsed = json::parse(text);
   INFO(text);
   REQUIRE(parsed.ok());
@@ -19,8 +20,10 @@ PodInfo pod(const std::string& name, const char* spec = "{}", const char* status
   return pod_info(object);
 }
 
-NodeInfo node(const std::string& name, const char* extra = R"("spec":{})", const char* allocatable = R"({"cpu":"4","memory":"8Gi","pods":"110"})") {
-  const std::string text = R"({"metadata":{"name":")" + name + R"(","labels":{"zone":"a","n":"5"}},)" + extra + R"(,"status":{"allocatable":)" + allocatable + "}}";
+NodeInfo node(const std::string& name, const char* extra = R"("spec":{})",
+              const char* allocatable = R"({"cpu":"4","memory":"8Gi","pods":"110"})") {
+  const std::string text = R"({"metadata":{"name":")" + name + R"(","labels":{"zone":"a","n":"5"}},)" +
+                           extra + R"(,"status":{"allocatable":)" + allocatable + "}}";
   const auto parsed = json::parse(text);
   INFO(text);
   REQUIRE(parsed.ok());
@@ -29,7 +32,8 @@ NodeInfo node(const std::string& name, const char* extra = R"("spec":{})", const
   return node_info(object);
 }
 
-constexpr const char* kBig = R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"memory":"900Gi"}}}]})";
+constexpr const char* kBig =
+    R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"memory":"900Gi"}}}]})";
 
 }  // namespace
 
@@ -43,26 +47,39 @@ TEST_CASE("one node, one pod: does it fit, and what is said") {
   const Row rows[] = {
       {"empty fits", "{}", R"("spec":{})", ""},
       {"memory", kBig, R"("spec":{})", "0/1 nodes are available: 1 Insufficient memory."},
-      {"cpu and memory", R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"memory":"900Gi","cpu":"5"}}}]})", R"("spec":{})",
-       "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."},
-      {"extended", R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"x.io/gpu":"1"}}}]})", R"("spec":{})",
-       "0/1 nodes are available: 1 Insufficient x.io/gpu."},
-      {"init container maximum", R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"1"}}}],
-        "initContainers":[{"name":"i","image":"i","resources":{"requests":{"cpu":"5"}}}]})", R"("spec":{})", "0/1 nodes are available: 1 Insufficient cpu."},
+      {"cpu and memory",
+       R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"memory":"900Gi","cpu":"5"}}}]})",
+       R"("spec":{})", "0/1 nodes are available: 1 Insufficient cpu, 1 Insufficient memory."},
+      {"extended", R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"x.io/gpu":"1"}}}]})",
+       R"("spec":{})", "0/1 nodes are available: 1 Insufficient x.io/gpu."},
+      {"init container maximum",
+       R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"1"}}}],
+        "initContainers":[{"name":"i","image":"i","resources":{"requests":{"cpu":"5"}}}]})",
+       R"("spec":{})", "0/1 nodes are available: 1 Insufficient cpu."},
       {"sidecar adds up", R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2"}}}],
-        "initContainers":[{"name":"i","image":"i","restartPolicy":"Always","resources":{"requests":{"cpu":"3"}}}]})", R"("spec":{})", "0/1 nodes are available: 1 Insufficient cpu."},
-      {"cordoned", "{}", R"("spec":{"unschedulable":true})", "0/1 nodes are available: 1 node(s) were unschedulable."},
+        "initContainers":[{"name":"i","image":"i","restartPolicy":"Always","resources":{"requests":{"cpu":"3"}}}]})",
+       R"("spec":{})", "0/1 nodes are available: 1 Insufficient cpu."},
+      {"cordoned", "{}", R"("spec":{"unschedulable":true})",
+       "0/1 nodes are available: 1 node(s) were unschedulable."},
       {"taint", "{}", R"("spec":{"taints":[{"key":"k","value":"v","effect":"NoSchedule"}]})",
        "0/1 nodes are available: 1 node(s) had untolerated taint {k: v}."},
-      {"tolerated", R"({"tolerations":[{"key":"k","operator":"Exists"}]})", R"("spec":{"taints":[{"key":"k","value":"v","effect":"NoSchedule"}]})", ""},
-      {"tolerated by value", R"({"tolerations":[{"key":"k","operator":"Equal","value":"v","effect":"NoSchedule"}]})", R"("spec":{"taints":[{"key":"k","value":"v","effect":"NoSchedule"}]})", ""},
-      {"prefer is no ban", "{}", R"("spec":{"taints":[{"key":"k","value":"v","effect":"PreferNoSchedule"}]})", ""},
-      {"selector", R"({"nodeSelector":{"zone":"b"}})", R"("spec":{})", "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."},
-      {"affinity Gt", R"({"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"n","operator":"Gt","values":["4"]}]}]}}}})",
+      {"tolerated", R"({"tolerations":[{"key":"k","operator":"Exists"}]})",
+       R"("spec":{"taints":[{"key":"k","value":"v","effect":"NoSchedule"}]})", ""},
+      {"tolerated by value",
+       R"({"tolerations":[{"key":"k","operator":"Equal","value":"v","effect":"NoSchedule"}]})",
+       R"("spec":{"taints":[{"key":"k","value":"v","effect":"NoSchedule"}]})", ""},
+      {"prefer is no ban", "{}", R"("spec":{"taints":[{"key":"k","value":"v","effect":"PreferNoSchedule"}]})",
+       ""},
+      {"selector", R"({"nodeSelector":{"zone":"b"}})", R"("spec":{})",
+       "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."},
+      {"affinity Gt",
+       R"({"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"n","operator":"Gt","values":["4"]}]}]}}}})",
        R"("spec":{})", ""},
-      {"affinity NotIn", R"({"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"zone","operator":"NotIn","values":["a"]}]}]}}}})",
+      {"affinity NotIn",
+       R"({"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchExpressions":[{"key":"zone","operator":"NotIn","values":["a"]}]}]}}}})",
        R"("spec":{})", "0/1 nodes are available: 1 node(s) didn't match Pod's node affinity/selector."},
-      {"affinity by name", R"({"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchFields":[{"key":"metadata.name","operator":"In","values":["n1"]}]}]}}}})",
+      {"affinity by name",
+       R"({"affinity":{"nodeAffinity":{"requiredDuringSchedulingIgnoredDuringExecution":{"nodeSelectorTerms":[{"matchFields":[{"key":"metadata.name","operator":"In","values":["n1"]}]}]}}}})",
        R"("spec":{})", ""},
   };
   for (const Row& row : rows) {
@@ -70,8 +87,10 @@ TEST_CASE("one node, one pod: does it fit, and what is said") {
     Cluster cluster;
     cluster.set_node(node("n1", row.node));
     const Decision decision = decide(pod("p", row.pod), cluster, 0, 0);
-    if (*row.message == '\0') CHECK(decision.node == "n1");
-    else CHECK(decision.message() == row.message);
+    if (*row.message == '\0')
+      CHECK(decision.node == "n1");
+    else
+      CHECK(decision.message() == row.message);
   }
   CHECK(decide(pod("p"), Cluster(), 0, 0).message() == "no nodes available to schedule pods");
 }
@@ -79,9 +98,11 @@ TEST_CASE("one node, one pod: does it fit, and what is said") {
 TEST_CASE("ports, pod counts and room freed again") {
   Cluster cluster;
   cluster.set_node(node("n1", R"("spec":{})", R"({"cpu":"4","memory":"8Gi","pods":"2"})"));
-  const char* with_port = R"({"containers":[{"name":"c","image":"i","ports":[{"containerPort":80,"hostPort":80}]}]})";
+  const char* with_port =
+      R"({"containers":[{"name":"c","image":"i","ports":[{"containerPort":80,"hostPort":80}]}]})";
   cluster.assume(pod("a", with_port), "n1");
-  CHECK(decide(pod("b", with_port), cluster, 0, 0).message() == "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.");
+  CHECK(decide(pod("b", with_port), cluster, 0, 0).message() ==
+        "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.");
   cluster.assume(pod("c"), "n1");
   CHECK(decide(pod("d"), cluster, 0, 0).message() == "0/1 nodes are available: 1 Too many pods.");
   CHECK(cluster.remove_pod("ns/a") == kPodRemoved);
@@ -94,7 +115,10 @@ TEST_CASE("scores prefer the emptier node, preferred affinity and fewer soft tai
   Cluster cluster;
   cluster.set_node(node("n1"));
   cluster.set_node(node("n2"));
-  cluster.assume(pod("a", R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2","memory":"4Gi"}}}]})"), "n1");
+  cluster.assume(
+      pod("a",
+          R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2","memory":"4Gi"}}}]})"),
+      "n1");
   for (std::uint64_t pick = 0; pick < 4; ++pick) CHECK(decide(pod("b"), cluster, pick, pick).node == "n2");
   Cluster soft;
   soft.set_node(node("n1", R"("spec":{"taints":[{"key":"k","value":"v","effect":"PreferNoSchedule"}]})"));
@@ -106,7 +130,9 @@ TEST_CASE("never overcommits, whatever the order (seeded)") {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     auto random = seeded_random(seed);
     Cluster cluster;
-    for (int i = 0; i < 10; ++i) cluster.set_node(node("n" + std::to_string(i), R"("spec":{})", R"({"cpu":"2","memory":"2Gi","pods":"8"})"));
+    for (int i = 0; i < 10; ++i)
+      cluster.set_node(
+          node("n" + std::to_string(i), R"("spec":{})", R"({"cpu":"2","memory":"2Gi","pods":"8"})"));
     std::vector<std::string> placed;
     for (int step = 0; step < 300; ++step) {
       if (!placed.empty() && random->below(3) == 0) {
@@ -115,8 +141,9 @@ TEST_CASE("never overcommits, whatever the order (seeded)") {
         placed.erase(placed.begin() + static_cast<std::ptrdiff_t>(at));
         continue;
       }
-      const std::string spec = R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":")" + std::to_string(random->below(1500)) +
-                               R"(m","memory":")" + std::to_string(random->below(1500)) + R"(Mi"}}}]})";
+      const std::string spec = R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":")" +
+                               std::to_string(random->below(1500)) + R"(m","memory":")" +
+                               std::to_string(random->below(1500)) + R"(Mi"}}}]})";
       const PodInfo p = pod("p" + std::to_string(step), spec.c_str());
       const Decision decision = decide(p, cluster, random->below(10), random->next());
       if (!decision.node.empty()) {
@@ -125,8 +152,10 @@ TEST_CASE("never overcommits, whatever the order (seeded)") {
       } else {
         // The naive oracle agrees: no node has the room.
         for (const NodeInfo* n : cluster.nodes()) {
-          const bool room = n->requested.pods < n->allocatable.pods && n->requested.cpu_milli + p.requests.cpu_milli <= n->allocatable.cpu_milli &&
-                            n->requested.memory_bytes + p.requests.memory_bytes <= n->allocatable.memory_bytes;
+          const bool room =
+              n->requested.pods < n->allocatable.pods &&
+              n->requested.cpu_milli + p.requests.cpu_milli <= n->allocatable.cpu_milli &&
+              n->requested.memory_bytes + p.requests.memory_bytes <= n->allocatable.memory_bytes;
           INFO("seed " << seed << " step " << step);
           CHECK_FALSE(room);
         }
@@ -138,7 +167,8 @@ TEST_CASE("never overcommits, whatever the order (seeded)") {
       }
     }
     for (const std::string& key : placed) cluster.remove_pod(key);
-    for (const NodeInfo* n : cluster.nodes()) REQUIRE((n->requested.cpu_milli == 0 && n->requested.memory_bytes == 0 && n->requested.pods == 0));
+    for (const NodeInfo* n : cluster.nodes())
+      REQUIRE((n->requested.cpu_milli == 0 && n->requested.memory_bytes == 0 && n->requested.pods == 0));
   }
 }
 
@@ -157,7 +187,7 @@ TEST_CASE("the queue: priority, back-off, hints, gates") {
 
   queue.add_unschedulable(*first, kPodRemoved, now);
   queue.on_event(kNodeLabels, now + 2000);
-  CHECK_FALSE(queue.pop(now + 2000));           // not what it waits for
+  CHECK_FALSE(queue.pop(now + 2000));  // not what it waits for
   queue.on_event(kPodRemoved, now + 2000);
   CHECK(queue.pop(now + 2000)->pod.name == "high");  // at once: its back-off is over
 
@@ -166,10 +196,10 @@ TEST_CASE("the queue: priority, back-off, hints, gates") {
   CHECK(queue.next_due_ms(now) == now + 1000);
   CHECK(queue.pop(now + 1000)->pod.name == "low");
 
-  queue.set(pod("gated"), now);                 // the gate is gone
+  queue.set(pod("gated"), now);  // the gate is gone
   auto gated = queue.pop(now);
   REQUIRE(gated);
-  queue.on_event(kPodRemoved, now);             // while it is being tried
+  queue.on_event(kPodRemoved, now);  // while it is being tried
   queue.add_unschedulable(*gated, kPodRemoved, now);
   CHECK(queue.pop(now + 1000)->pod.name == "gated");
   CHECK(queue.size() == 0);

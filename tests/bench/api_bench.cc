@@ -1,6 +1,5 @@
 // Measures a running api-server and prints one Markdown row a measurement, beside kube-apiserver + etcd
 // on such a machine. See tests/bench/run.
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -8,6 +7,7 @@
 #include <functional>
 #include <thread>
 #include <vector>
+#include <CLI/CLI.hpp>
 
 #include "libs/common/base/strings.h"
 #include "libs/common/kubeconfig/kubeconfig.h"
@@ -28,17 +28,21 @@ struct Options {
   bool fill_only = false;
 };
 
-double since_s(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+double since_s(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 void row(const char* work, double ours, const char* unit, double peer, double goal, bool more_is_better) {
   const double ratio = more_is_better ? ours / peer : peer / ours;
   const bool reached = more_is_better ? ours >= goal : ours <= goal;
-  std::printf("| %s | %.0f %s | %.0f | %.1fx | %.0f | %s |\n", work, ours, unit, peer, ratio, goal, reached ? "reached" : "missed");
+  std::printf("| %s | %.0f %s | %.0f | %.1fx | %.0f | %s |\n", work, ours, unit, peer, ratio, goal,
+              reached ? "reached" : "missed");
   std::fflush(stdout);
 }
 
 // Requests a second over all connections; `make` gives the bytes of request n.
-double rate(const Target& target, const Options& options, int good_status, const std::function<std::string(std::int64_t)>& make) {
+double rate(const Target& target, const Options& options, int good_status,
+            const std::function<std::string(std::int64_t)>& make) {
   std::atomic<std::int64_t> next{0}, done{0};
   std::atomic<bool> stop{false};
   std::vector<std::thread> threads;
@@ -66,11 +70,13 @@ double rate(const Target& target, const Options& options, int good_status, const
 }
 
 std::string config_map(const std::string& name) {
-  return R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":")" + name + R"("},"data":{"x":")" + std::string(950, 'y') + "\"}}";
+  return R"({"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":")" + name + R"("},"data":{"x":")" +
+         std::string(950, 'y') + "\"}}";
 }
 
 std::string pod(const std::string& name) {
-  return R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name + R"(","labels":{"app":"bench","tier":"load"}},
+  return R"({"apiVersion":"v1","kind":"Pod","metadata":{"name":")" + name +
+         R"(","labels":{"app":"bench","tier":"load"}},
     "spec":{"nodeName":"none","containers":[{"name":"main","image":"registry.example.com/team/app:v1.2.3","env":[{"name":"A","value":")" +
          std::string(1000, 'a') + R"("}],"resources":{"requests":{"cpu":"100m","memory":"64Mi"}}}]}})";
 }
@@ -82,7 +88,8 @@ void fill_pods(const Target& target, const Options& options) {
     threads.emplace_back([&] {
       Connection connection(target);
       for (int n = next.fetch_add(1); n < options.pods; n = next.fetch_add(1)) {
-        const int status = connection.request(prepare("POST", "/api/v1/namespaces/default/pods", pod("bench-" + std::to_string(n))));
+        const int status = connection.request(
+            prepare("POST", "/api/v1/namespaces/default/pods", pod("bench-" + std::to_string(n))));
         if (status != 201 && status != 409) std::exit(1);
       }
     });
@@ -95,7 +102,8 @@ double list_ms(const Target& target, std::size_t* bytes) {
   std::vector<double> times;
   for (int i = 0; i < 7; ++i) {
     const auto start = Clock::now();
-    if (connection.request(prepare("GET", "/api/v1/namespaces/default/pods"), nullptr, bytes) != 200) std::exit(1);
+    if (connection.request(prepare("GET", "/api/v1/namespaces/default/pods"), nullptr, bytes) != 200)
+      std::exit(1);
     times.push_back(since_s(start) * 1000);
   }
   std::sort(times.begin(), times.end());
@@ -108,7 +116,10 @@ double watch_rate(const Target& target, const Options& options) {
   std::atomic<std::int64_t> events{0};
   std::atomic<int> ready{0};
   std::atomic<bool> stop{false};
-  const std::string request = prepare("GET", "/api/v1/namespaces/default/configmaps?watch=true&fieldSelector=metadata.name%3Dwatched&timeoutSeconds=60");
+  const std::string request =
+      prepare("GET",
+              "/api/v1/namespaces/default/"
+              "configmaps?watch=true&fieldSelector=metadata.name%3Dwatched&timeoutSeconds=60");
   std::vector<std::thread> threads;
   for (int i = 0; i < options.watchers; ++i) {
     threads.emplace_back([&] {
@@ -116,7 +127,8 @@ double watch_rate(const Target& target, const Options& options) {
       connection.stream(request, [&](std::string_view data) {
         if (data.find("HTTP/1.1 200") != std::string_view::npos) ready.fetch_add(1);
         std::int64_t seen = 0;
-        for (std::size_t at = 0; (at = data.find("\"type\":\"", at)) != std::string_view::npos; at += 8) ++seen;
+        for (std::size_t at = 0; (at = data.find("\"type\":\"", at)) != std::string_view::npos; at += 8)
+          ++seen;
         events.fetch_add(seen, std::memory_order_relaxed);
         return !stop.load(std::memory_order_relaxed);
       });
@@ -125,7 +137,9 @@ double watch_rate(const Target& target, const Options& options) {
   while (ready.load() < options.watchers) std::this_thread::sleep_for(std::chrono::milliseconds(10));
   std::thread writing([&] {
     for (int n = 0; !stop.load(); ++n) {
-      writer.request(prepare("PATCH", "/api/v1/namespaces/default/configmaps/watched", R"({"data":{"n":")" + std::to_string(n) + "\"}}", "application/merge-patch+json"));
+      writer.request(prepare("PATCH", "/api/v1/namespaces/default/configmaps/watched",
+                             R"({"data":{"n":")" + std::to_string(n) + "\"}}",
+                             "application/merge-patch+json"));
     }
   });
   std::this_thread::sleep_for(std::chrono::milliseconds(500));
@@ -136,7 +150,8 @@ double watch_rate(const Target& target, const Options& options) {
   stop.store(true);
   writing.join();
   Connection last(target);  // one more event wakes every watcher, so that it sees the stop
-  last.request(prepare("PATCH", "/api/v1/namespaces/default/configmaps/watched", R"({"data":{"n":"end"}})", "application/merge-patch+json"));
+  last.request(prepare("PATCH", "/api/v1/namespaces/default/configmaps/watched", R"({"data":{"n":"end"}})",
+                       "application/merge-patch+json"));
   for (std::thread& thread : threads) thread.join();
   return result;
 }
@@ -148,7 +163,8 @@ int main(int argc, char** argv) {
   CLI::App app{"api_bench measures a running api-server"};
   app.add_option("--kubeconfig", options.kubeconfig, "Whose server to measure")->required();
   app.add_option("--seconds", options.seconds, "Length of each measurement")->capture_default_str();
-  app.add_option("--connections", options.connections, "Connections for creates and gets")->capture_default_str();
+  app.add_option("--connections", options.connections, "Connections for creates and gets")
+      ->capture_default_str();
   app.add_option("--pods", options.pods, "Pods to create and list")->capture_default_str();
   app.add_option("--watchers", options.watchers, "Watchers of one object")->capture_default_str();
   app.add_flag("--fill-only", options.fill_only, "Only create the pods");
@@ -159,23 +175,32 @@ int main(int argc, char** argv) {
     return 1;
   }
   Target target;
-  target.port = static_cast<std::uint16_t>(parse_uint64(config->server.substr(config->server.rfind(':') + 1)).value_or(6443));
+  target.port = static_cast<std::uint16_t>(
+      parse_uint64(config->server.substr(config->server.rfind(':') + 1)).value_or(6443));
   target.context = make_context(config->certificate_pem, config->key_pem, config->ca_pem);
   if (options.fill_only) {
     fill_pods(target, options);
     return 0;
   }
   const std::string run = std::to_string(Clock::now().time_since_epoch().count());
-  row("create ConfigMap 1 KiB, 32 connections", rate(target, options, 201, [&](std::int64_t n) {
-        return prepare("POST", "/api/v1/namespaces/kube-public/configmaps", config_map("b" + run + "-" + std::to_string(n)));
-      }), "/s", 1446, 6000, true);
+  row("create ConfigMap 1 KiB, 32 connections",
+      rate(target, options, 201,
+           [&](std::int64_t n) {
+             return prepare("POST", "/api/v1/namespaces/kube-public/configmaps",
+                            config_map("b" + run + "-" + std::to_string(n)));
+           }),
+      "/s", 1446, 6000, true);
   Connection(target).request(prepare("POST", "/api/v1/namespaces/default/configmaps", config_map("one")));
   const std::string get = prepare("GET", "/api/v1/namespaces/default/configmaps/one");
-  row("GET one object, 32 connections", rate(target, options, 200, [&](std::int64_t) { return get; }), "/s", 2338, 25000, true);
+  row("GET one object, 32 connections", rate(target, options, 200, [&](std::int64_t) { return get; }), "/s",
+      2338, 25000, true);
   fill_pods(target, options);
   std::size_t bytes = 0;
   const double ms = list_ms(target, &bytes);
-  row(("LIST " + std::to_string(options.pods) + " pods (" + std::to_string(bytes / 1'000'000) + " MB)").c_str(), ms, "ms", 515, 60, false);
-  row((std::to_string(options.watchers) + " watchers of one object").c_str(), watch_rate(target, options), "events/s", 28500, 200000, true);
+  row(("LIST " + std::to_string(options.pods) + " pods (" + std::to_string(bytes / 1'000'000) + " MB)")
+          .c_str(),
+      ms, "ms", 515, 60, false);
+  row((std::to_string(options.watchers) + " watchers of one object").c_str(), watch_rate(target, options),
+      "events/s", 28500, 200000, true);
   return 0;
 }

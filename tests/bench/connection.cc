@@ -29,9 +29,12 @@ long content_length(std::string_view head) {
 
 }  // namespace
 
-SSL_CTX* make_context(const std::string& certificate_pem, const std::string& key_pem, const std::string& ca_pem) {
+SSL_CTX* make_context(const std::string& certificate_pem, const std::string& key_pem,
+                      const std::string& ca_pem) {
   SSL_CTX* context = SSL_CTX_new(TLS_client_method());
-  const auto bio = [](const std::string& pem) { return BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())); };
+  const auto bio = [](const std::string& pem) {
+    return BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
+  };
   X509* certificate = PEM_read_bio_X509(bio(certificate_pem), nullptr, nullptr, nullptr);
   EVP_PKEY* key = PEM_read_bio_PrivateKey(bio(key_pem), nullptr, nullptr, nullptr);
   X509* ca = PEM_read_bio_X509(bio(ca_pem), nullptr, nullptr, nullptr);
@@ -43,9 +46,13 @@ SSL_CTX* make_context(const std::string& certificate_pem, const std::string& key
   return context;
 }
 
-std::string prepare(std::string_view method, std::string_view target, std::string_view body, std::string_view content_type) {
-  std::string out = std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: bench\r\nAccept: application/json\r\n";
-  if (!body.empty()) out += "Content-Type: " + std::string(content_type) + "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
+std::string prepare(std::string_view method, std::string_view target, std::string_view body,
+                    std::string_view content_type) {
+  std::string out = std::string(method) + " " + std::string(target) +
+                    " HTTP/1.1\r\nHost: bench\r\nAccept: application/json\r\n";
+  if (!body.empty())
+    out += "Content-Type: " + std::string(content_type) +
+           "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n";
   return out + "\r\n" + std::string(body);
 }
 
@@ -69,7 +76,8 @@ Connection::~Connection() {
 }
 
 void Connection::send(std::string_view bytes) {
-  if (SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) != static_cast<int>(bytes.size())) die("write");
+  if (SSL_write(ssl_, bytes.data(), static_cast<int>(bytes.size())) != static_cast<int>(bytes.size()))
+    die("write");
 }
 
 bool Connection::fill() {

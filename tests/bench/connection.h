@@ -14,7 +14,7 @@ namespace coxswain::bench {
 struct Target {
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;
-  SSL_CTX* context = nullptr;   // shared; owned by main
+  SSL_CTX* context = nullptr;  // shared; owned by main
 };
 
 class Connection {
@@ -39,7 +39,8 @@ class Connection {
 };
 
 // A context with the client certificate of a kubeconfig's user.
-SSL_CTX* make_context(const std::string& certificate_pem, const std::string& key_pem, const std::string& ca_pem);
+SSL_CTX* make_context(const std::string& certificate_pem, const std::string& key_pem,
+                      const std::string& ca_pem);
 std::string prepare(std::string_view method, std::string_view target, std::string_view body = {},
                     std::string_view content_type = "application/json");
 

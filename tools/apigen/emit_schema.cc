@@ -7,8 +7,9 @@ namespace coxswain::apigen {
 namespace {
 
 const char* kind_name(Kind kind) {
-  static constexpr const char* kNames[] = {"kString", "kBool", "kInt32", "kInt64", "kDouble", "kBytes", "kTime",
-                                           "kMicroTime", "kDuration", "kQuantity", "kIntOrString", "kAny", "kStruct"};
+  static constexpr const char* kNames[] = {"kString",      "kBool", "kInt32",     "kInt64",    "kDouble",
+                                           "kBytes",       "kTime", "kMicroTime", "kDuration", "kQuantity",
+                                           "kIntOrString", "kAny",  "kStruct"};
   return kNames[static_cast<int>(kind)];
 }
 
@@ -19,8 +20,12 @@ const char* container_name(Container container) {
 
 const char* any_name(const std::string& any) {
   static const std::map<std::string, const char*> kNames = {
-      {"raw-extension", "kRawExtension"}, {"fields-v1", "kFieldsV1"}, {"json", "kJson"}, {"true", "kJson"},
-      {"json-schema-props-or-array", "kJsonSchemaPropsOrArray"}, {"json-schema-props-or-bool", "kJsonSchemaPropsOrBool"},
+      {"raw-extension", "kRawExtension"},
+      {"fields-v1", "kFieldsV1"},
+      {"json", "kJson"},
+      {"true", "kJson"},
+      {"json-schema-props-or-array", "kJsonSchemaPropsOrArray"},
+      {"json-schema-props-or-bool", "kJsonSchemaPropsOrBool"},
       {"json-schema-props-or-string-array", "kJsonSchemaPropsOrStringArray"}};
   const auto found = kNames.find(any);
   return found == kNames.end() ? "kRawExtension" : found->second;
@@ -53,17 +58,21 @@ class SchemaWriter {
   std::string write() {
     for (std::size_t i = 0; i < catalogue_.schemas.size(); ++i) write_type(i);
     write_resources();
-    std::string out = "// Generated from api/openapi.yaml by tools/apigen. Do not edit.\n#include \"libs/api/schema/schema.h\"\n\n"
-                      "namespace coxswain::api::schema {\nnamespace {\n\nextern const Type kTypes[" +
-                      std::to_string(catalogue_.schemas.size()) + "];\n\n";
+    std::string out =
+        "// Generated from api/openapi.yaml by tools/apigen. Do not edit.\n#include "
+        "\"libs/api/schema/schema.h\"\n\n"
+        "namespace coxswain::api::schema {\nnamespace {\n\nextern const Type kTypes[" +
+        std::to_string(catalogue_.schemas.size()) + "];\n\n";
     out += lists_.text() + "\n" + fields_ + "\n";
     // constinit: no code at start, and other units' initialisers may use the table.
-    out += "constinit const Type kTypes[" + std::to_string(catalogue_.schemas.size()) + "] = {\n" + types_ + "};\n\n";
+    out += "constinit const Type kTypes[" + std::to_string(catalogue_.schemas.size()) + "] = {\n" + types_ +
+           "};\n\n";
     out += columns_ + "\nconstinit const Resource kResources[] = {\n" + resources_ + "};\n\n";
     out += "constinit const Type* const kTypePointers[] = {";
     for (std::size_t i = 0; i < catalogue_.schemas.size(); ++i) out += "&kTypes[" + std::to_string(i) + "], ";
-    out += "};\n\nconstinit const Catalogue kCatalogue = {kTypePointers, kResources};\n\n}  // namespace\n\n"
-           "const Catalogue& catalogue() { return kCatalogue; }\n\n}  // namespace coxswain::api::schema\n";
+    out +=
+        "};\n\nconstinit const Catalogue kCatalogue = {kTypePointers, kResources};\n\n}  // namespace\n\n"
+        "const Catalogue& catalogue() { return kCatalogue; }\n\n}  // namespace coxswain::api::schema\n";
     return out;
   }
 
@@ -76,11 +85,13 @@ class SchemaWriter {
   void write_field(const Field& field) {
     std::string& out = fields_;
     out += "  {.name = " + quote(field.name) + ", .kind = Kind::" + kind_name(field.kind);
-    if (field.container != Container::kOne) out += std::string(", .container = Container::") + container_name(field.container);
+    if (field.container != Container::kOne)
+      out += std::string(", .container = Container::") + container_name(field.container);
     if (field.kind == Kind::kStruct) out += ", .type = " + type_pointer(field.ref);
     if (field.kind == Kind::kAny) {
       if (field.any.starts_with("json-schema")) {
-        out += ", .type = " + type_pointer("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps");
+        out += ", .type = " +
+               type_pointer("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps");
       }
       out += std::string(", .any = AnyKind::") + any_name(field.any);
     }
@@ -107,7 +118,8 @@ class SchemaWriter {
     const std::string id = std::to_string(index);
     std::vector<std::size_t> order(schema.fields.size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-    std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return schema.fields[a].name < schema.fields[b].name; });
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return schema.fields[a].name < schema.fields[b].name; });
     if (!schema.fields.empty()) {
       fields_ += "constinit const Field kFields" + id + "[] = {\n";
       for (const Field& field : schema.fields) write_field(field);
@@ -127,7 +139,8 @@ class SchemaWriter {
       for (const Resource& resource : schema.resources) all.emplace_back(&resource, &schema);
     }
     std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.first->group, a.first->version, a.first->plural) < std::tie(b.first->group, b.first->version, b.first->plural);
+      return std::tie(a.first->group, a.first->version, a.first->plural) <
+             std::tie(b.first->group, b.first->version, b.first->plural);
     });
     for (std::size_t i = 0; i < all.size(); ++i) write_resource(i, *all[i].first, all[i].second->name);
   }
@@ -138,18 +151,21 @@ class SchemaWriter {
       columns = "kColumns" + std::to_string(index);
       columns_ += "constexpr PrinterColumn " + columns + "[] = {\n";
       for (const Column& c : r.columns) {
-        columns_ += "  {" + quote(c.name) + ", " + quote(c.type) + ", " + quote(c.format) + ", " + quote(c.description) + ", " +
-                    quote(c.path) + ", " + std::to_string(c.priority) + "},\n";
+        columns_ += "  {" + quote(c.name) + ", " + quote(c.type) + ", " + quote(c.format) + ", " +
+                    quote(c.description) + ", " + quote(c.path) + ", " + std::to_string(c.priority) + "},\n";
       }
       columns_ += "};\n";
     }
-    resources_ += "  {.group = " + quote(r.group) + ", .version = " + quote(r.version) + ", .kind = " + quote(r.kind) +
-                  ", .list_kind = " + quote(r.kind + "List") + ", .plural = " + quote(r.plural) + ", .singular = " + quote(r.singular) +
-                  ", .short_names = " + lists_.reference(r.short_names) + ", .categories = " + lists_.reference(r.categories) +
-                  ", .namespaced = " + (r.namespaced ? "true" : "false") + ", .verbs = " + lists_.reference(r.verbs) +
-                  ", .subresources = " + lists_.reference(r.subresources) + ", .field_selectors = " + lists_.reference(r.field_selectors) +
-                  ", .columns = " + columns + ", .served = " + (r.served ? "true" : "false") +
-                  ", .storage_group = " + quote(r.storage_group) + ", .type = " + type_pointer(type) + "},\n";
+    resources_ +=
+        "  {.group = " + quote(r.group) + ", .version = " + quote(r.version) + ", .kind = " + quote(r.kind) +
+        ", .list_kind = " + quote(r.kind + "List") + ", .plural = " + quote(r.plural) +
+        ", .singular = " + quote(r.singular) + ", .short_names = " + lists_.reference(r.short_names) +
+        ", .categories = " + lists_.reference(r.categories) +
+        ", .namespaced = " + (r.namespaced ? "true" : "false") + ", .verbs = " + lists_.reference(r.verbs) +
+        ", .subresources = " + lists_.reference(r.subresources) +
+        ", .field_selectors = " + lists_.reference(r.field_selectors) + ", .columns = " + columns +
+        ", .served = " + (r.served ? "true" : "false") + ", .storage_group = " + quote(r.storage_group) +
+        ", .type = " + type_pointer(type) + "},\n";
   }
 
   const Catalogue& catalogue_;
@@ -159,6 +175,8 @@ class SchemaWriter {
 
 }  // namespace
 
-void emit_schema(const Catalogue& catalogue, Files& files) { files["schema_table.cc"] = SchemaWriter(catalogue).write(); }
+void emit_schema(const Catalogue& catalogue, Files& files) {
+  files["schema_table.cc"] = SchemaWriter(catalogue).write();
+}
 
 }  // namespace coxswain::apigen

@@ -45,7 +45,8 @@ std::string choice_of(const YAML::Node& node, const char* key, const std::set<st
   const YAML::Node value = node[key];
   if (!value) return "";
   const auto text = value.as<std::string>();
-  if (!allowed.contains(text)) throw BadCatalogue{line_of(value), std::string(key) + " cannot be '" + text + "'"};
+  if (!allowed.contains(text))
+    throw BadCatalogue{line_of(value), std::string(key) + " cannot be '" + text + "'"};
   return text;
 }
 
@@ -59,9 +60,13 @@ Kind scalar_kind(const YAML::Node& node) {
   if (type == "number") return Kind::kDouble;
   if (type == "integer") return format == "int64" ? Kind::kInt64 : Kind::kInt32;
   if (type != "string") throw BadCatalogue{line_of(node), "unknown type '" + type + "'"};
-  static const std::map<std::string, Kind> kFormats = {
-      {"", Kind::kString},        {"byte", Kind::kBytes},       {"date-time", Kind::kTime},   {"date-time-micro", Kind::kMicroTime},
-      {"duration", Kind::kDuration}, {"quantity", Kind::kQuantity}, {"int-or-string", Kind::kIntOrString}};
+  static const std::map<std::string, Kind> kFormats = {{"", Kind::kString},
+                                                       {"byte", Kind::kBytes},
+                                                       {"date-time", Kind::kTime},
+                                                       {"date-time-micro", Kind::kMicroTime},
+                                                       {"duration", Kind::kDuration},
+                                                       {"quantity", Kind::kQuantity},
+                                                       {"int-or-string", Kind::kIntOrString}};
   const auto found = kFormats.find(format);
   if (found == kFormats.end()) throw BadCatalogue{line_of(node), "unknown format '" + format + "'"};
   return found->second;
@@ -89,15 +94,30 @@ void read_shape(const YAML::Node& node, Field& field) {
   }
   field.kind = scalar_kind(node);
   if (field.kind != Kind::kAny) return;
-  field.any = choice_of(node, "x-any", {"raw-extension", "fields-v1", "json", "json-schema-props-or-array", "json-schema-props-or-bool",
-                                        "json-schema-props-or-string-array"});
+  field.any = choice_of(node, "x-any",
+                        {"raw-extension", "fields-v1", "json", "json-schema-props-or-array",
+                         "json-schema-props-or-bool", "json-schema-props-or-string-array"});
 }
 
 Field read_field(const std::string& name, const YAML::Node& node) {
-  static const std::set<std::string> kKnown = {
-      "type", "format", "$ref", "items", "additionalProperties", "description", "default", "x-any", "x-required", "x-pointer",
-      "x-protobuf", "x-protobuf-inline", "x-kubernetes-patch-strategy", "x-kubernetes-patch-merge-key", "x-kubernetes-list-type",
-      "x-kubernetes-list-map-keys", "x-kubernetes-map-type", "x-feature-gate"};
+  static const std::set<std::string> kKnown = {"type",
+                                               "format",
+                                               "$ref",
+                                               "items",
+                                               "additionalProperties",
+                                               "description",
+                                               "default",
+                                               "x-any",
+                                               "x-required",
+                                               "x-pointer",
+                                               "x-protobuf",
+                                               "x-protobuf-inline",
+                                               "x-kubernetes-patch-strategy",
+                                               "x-kubernetes-patch-merge-key",
+                                               "x-kubernetes-list-type",
+                                               "x-kubernetes-list-map-keys",
+                                               "x-kubernetes-map-type",
+                                               "x-feature-gate"};
   reject_unknown_keys(node, kKnown);
   Field field;
   field.name = name;
@@ -105,7 +125,8 @@ Field read_field(const std::string& name, const YAML::Node& node) {
   read_shape(node, field);
   field.required = flag_of(node, "x-required");
   field.pointer = flag_of(node, "x-pointer");
-  field.patch_strategy = choice_of(node, "x-kubernetes-patch-strategy", {"merge", "retainKeys", "merge,retainKeys", "replace"});
+  field.patch_strategy =
+      choice_of(node, "x-kubernetes-patch-strategy", {"merge", "retainKeys", "merge,retainKeys", "replace"});
   field.patch_merge_key = text_of(node, "x-kubernetes-patch-merge-key");
   field.list_type = choice_of(node, "x-kubernetes-list-type", {"atomic", "set", "map"});
   field.list_map_keys = list_of(node, "x-kubernetes-list-map-keys");
@@ -113,7 +134,8 @@ Field read_field(const std::string& name, const YAML::Node& node) {
   field.feature_gate = text_of(node, "x-feature-gate");
   field.description = text_of(node, "description");
   if (node["x-protobuf"]) field.protobuf = node["x-protobuf"].as<int>();
-  for (const auto& number : node["x-protobuf-inline"]) field.protobuf_inline = field.protobuf_inline * 256 + number.as<int>();
+  for (const auto& number : node["x-protobuf-inline"])
+    field.protobuf_inline = field.protobuf_inline * 256 + number.as<int>();
   if (const YAML::Node value = node["default"]) {
     const bool quoted = value.Tag() == "!";
     field.default_json = quoted || field.kind == Kind::kString || field.kind == Kind::kStruct
@@ -124,8 +146,9 @@ Field read_field(const std::string& name, const YAML::Node& node) {
 }
 
 Resource read_resource(const YAML::Node& node) {
-  static const std::set<std::string> kKnown = {"group", "version", "kind", "plural", "singular", "scope", "short", "categories", "verbs",
-                                               "subresources", "served", "fieldSelectors", "storageGroup", "columns"};
+  static const std::set<std::string> kKnown = {
+      "group",      "version", "kind",         "plural", "singular",       "scope",        "short",
+      "categories", "verbs",   "subresources", "served", "fieldSelectors", "storageGroup", "columns"};
   reject_unknown_keys(node, kKnown);
   for (const char* key : {"version", "kind", "plural", "singular", "scope", "verbs"}) {
     if (!node[key]) throw BadCatalogue{line_of(node), std::string("x-resource needs '") + key + "'"};
@@ -145,7 +168,8 @@ Resource read_resource(const YAML::Node& node) {
   resource.field_selectors = list_of(node, "fieldSelectors");
   resource.storage_group = node["storageGroup"] ? text_of(node, "storageGroup") : resource.group;
   for (const auto& column : node["columns"]) {
-    Column c{text_of(column, "name"), text_of(column, "type"), text_of(column, "format"), text_of(column, "path"),
+    Column c{text_of(column, "name"),        text_of(column, "type"),
+             text_of(column, "format"),      text_of(column, "path"),
              text_of(column, "description"), column["priority"] ? column["priority"].as<int>() : 0};
     resource.columns.push_back(c);
   }
@@ -163,7 +187,8 @@ Schema read_schema(const std::string& name, const YAML::Node& node) {
   std::set<std::string> seen;
   for (const auto& entry : node["properties"]) {
     const auto field_name = entry.first.as<std::string>();
-    if (!seen.insert(field_name).second) throw BadCatalogue{line_of(entry.first), "field '" + field_name + "' stands twice"};
+    if (!seen.insert(field_name).second)
+      throw BadCatalogue{line_of(entry.first), "field '" + field_name + "' stands twice"};
     schema.fields.push_back(read_field(field_name, entry.second));
   }
   if (const YAML::Node resource = node["x-resource"]) {
@@ -193,7 +218,8 @@ void resolve(Catalogue& catalogue, const Aliases& aliases) {
 }
 
 bool has_field(const Schema& schema, const std::string& name) {
-  return std::any_of(schema.fields.begin(), schema.fields.end(), [&](const Field& f) { return f.name == name; });
+  return std::any_of(schema.fields.begin(), schema.fields.end(),
+                     [&](const Field& f) { return f.name == name; });
 }
 
 void check_keys(const Catalogue& catalogue) {
@@ -202,13 +228,16 @@ void check_keys(const Catalogue& catalogue) {
       std::vector<std::string> keys = field.list_map_keys;
       if (!field.patch_merge_key.empty()) keys.push_back(field.patch_merge_key);
       for (const std::string& key : keys) {
-        if (field.kind != Kind::kStruct || field.container != Container::kList || !has_field(*catalogue.find(field.ref), key)) {
-          throw BadCatalogue{field.line, "key '" + key + "' is no field of the elements of " + schema.name + "." + field.name};
+        if (field.kind != Kind::kStruct || field.container != Container::kList ||
+            !has_field(*catalogue.find(field.ref), key)) {
+          throw BadCatalogue{field.line, "key '" + key + "' is no field of the elements of " + schema.name +
+                                             "." + field.name};
         }
       }
     }
     for (const Resource& resource : schema.resources) {
-      const bool stored = std::find(resource.verbs.begin(), resource.verbs.end(), "list") != resource.verbs.end();
+      const bool stored =
+          std::find(resource.verbs.begin(), resource.verbs.end(), "list") != resource.verbs.end();
       if (resource.served && stored && resource.columns.empty()) {
         throw BadCatalogue{schema.line, resource.kind + " is served and has no columns"};
       }
@@ -221,7 +250,8 @@ void check_numbers(const Catalogue& catalogue) {
     std::set<std::pair<int, int>> seen;
     for (const Field& field : schema.fields) {
       if (field.protobuf != 0 && !seen.emplace(field.protobuf_inline, field.protobuf).second) {
-        throw BadCatalogue{field.line, "protobuf number " + std::to_string(field.protobuf) + " stands twice in " + schema.name};
+        throw BadCatalogue{field.line, "protobuf number " + std::to_string(field.protobuf) +
+                                           " stands twice in " + schema.name};
       }
     }
   }
@@ -233,7 +263,8 @@ void check_resources(const Catalogue& catalogue) {
     for (const Resource& resource : schema.resources) {
       const std::string where = resource.group + "/" + resource.version + "/";
       for (const std::string& name : {where + resource.plural, where + resource.kind}) {
-        if (!seen.insert(name).second) throw BadCatalogue{schema.line, "resource '" + name + "' stands twice"};
+        if (!seen.insert(name).second)
+          throw BadCatalogue{schema.line, "resource '" + name + "' stands twice"};
       }
     }
   }
@@ -253,10 +284,12 @@ Catalogue read_all(const YAML::Node& root) {
       catalogue.schemas.back().line = line_of(entry.first);
     }
   }
-  std::sort(catalogue.schemas.begin(), catalogue.schemas.end(), [](const Schema& a, const Schema& b) { return a.name < b.name; });
+  std::sort(catalogue.schemas.begin(), catalogue.schemas.end(),
+            [](const Schema& a, const Schema& b) { return a.name < b.name; });
   for (std::size_t i = 0; i < catalogue.schemas.size(); ++i) {
     if (!catalogue.index.emplace(catalogue.schemas[i].name, i).second) {
-      throw BadCatalogue{catalogue.schemas[i].line, "schema '" + catalogue.schemas[i].name + "' stands twice"};
+      throw BadCatalogue{catalogue.schemas[i].line,
+                         "schema '" + catalogue.schemas[i].name + "' stands twice"};
     }
   }
   resolve(catalogue, aliases);
@@ -289,9 +322,11 @@ Result<Catalogue> load_catalogue(const std::string& path) {
   try {
     return read_all(YAML::LoadFile(path));
   } catch (const BadCatalogue& bad) {
-    return make_error(ErrorCode::kInvalidArgument, path + ":" + std::to_string(bad.line) + ": " + bad.message);
+    return make_error(ErrorCode::kInvalidArgument,
+                      path + ":" + std::to_string(bad.line) + ": " + bad.message);
   } catch (const YAML::Exception& error) {
-    return make_error(ErrorCode::kInvalidArgument, path + ":" + std::to_string(error.mark.line + 1) + ": " + error.msg);
+    return make_error(ErrorCode::kInvalidArgument,
+                      path + ":" + std::to_string(error.mark.line + 1) + ": " + error.msg);
   }
 }
 

@@ -15,22 +15,24 @@ namespace {
 
 // One kind with a list of items; line numbers below count from its first line.
 const std::string kGood =
-    "components:\n"                                                                             // 1
-    "  schemas:\n"                                                                              // 2
-    "    io.k8s.api.test.v1.Item:\n"                                                            // 3
-    "      type: object\n"                                                                      // 4
-    "      properties:\n"                                                                       // 5
-    "        name: {type: string, x-protobuf: 1}\n"                                             // 6
-    "        data: {x-any: raw-extension, x-protobuf: 2}\n"                                     // 7
-    "    io.k8s.api.test.v1.Thing:\n"                                                           // 8
+    "components:\n"                                                                                 // 1
+    "  schemas:\n"                                                                                  // 2
+    "    io.k8s.api.test.v1.Item:\n"                                                                // 3
+    "      type: object\n"                                                                          // 4
+    "      properties:\n"                                                                           // 5
+    "        name: {type: string, x-protobuf: 1}\n"                                                 // 6
+    "        data: {x-any: raw-extension, x-protobuf: 2}\n"                                         // 7
+    "    io.k8s.api.test.v1.Thing:\n"                                                               // 8
     "      x-resource: {group: test, version: v1, kind: Thing, plural: things, singular: thing,\n"  // 9
-    "                   scope: Namespaced, verbs: [get, list], served: true,\n"                 // 10
-    "                   columns: [{name: Name, type: string, format: name}]}\n"                 // 11
-    "      type: object\n"                                                                      // 12
-    "      x-kubernetes-map-type: atomic\n"                                                     // 13
-    "      properties:\n"                                                                       // 14
-    "        items: {type: array, items: {$ref: \"#/components/schemas/io.k8s.api.test.v1.Item\"}, x-kubernetes-list-type: map, "
-    "x-kubernetes-list-map-keys: [name], x-kubernetes-patch-strategy: merge, x-kubernetes-patch-merge-key: name}\n";  // 15
+    "                   scope: Namespaced, verbs: [get, list], served: true,\n"                     // 10
+    "                   columns: [{name: Name, type: string, format: name}]}\n"                     // 11
+    "      type: object\n"                                                                          // 12
+    "      x-kubernetes-map-type: atomic\n"                                                         // 13
+    "      properties:\n"                                                                           // 14
+    "        items: {type: array, items: {$ref: \"#/components/schemas/io.k8s.api.test.v1.Item\"}, "
+    "x-kubernetes-list-type: map, "
+    "x-kubernetes-list-map-keys: [name], x-kubernetes-patch-strategy: merge, x-kubernetes-patch-merge-key: "
+    "name}\n";  // 15
 
 Result<apigen::Catalogue> load(const std::string& text) {
   const fs::path path = fs::temp_directory_path() / ("apigen-test-" + std::to_string(getpid()) + ".yaml");

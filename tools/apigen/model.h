@@ -9,16 +9,30 @@
 
 namespace coxswain::apigen {
 
-enum class Kind { kString, kBool, kInt32, kInt64, kDouble, kBytes, kTime, kMicroTime, kDuration, kQuantity, kIntOrString, kAny, kStruct };
+enum class Kind {
+  kString,
+  kBool,
+  kInt32,
+  kInt64,
+  kDouble,
+  kBytes,
+  kTime,
+  kMicroTime,
+  kDuration,
+  kQuantity,
+  kIntOrString,
+  kAny,
+  kStruct
+};
 enum class Container { kOne, kList, kMap, kMapOfList };
 
 struct Field {
   std::string name;
   Kind kind = Kind::kString;
   Container container = Container::kOne;
-  std::string ref;                 // kStruct: the schema's name
-  std::string any;                 // kAny: how protobuf carries it
-  std::vector<std::string> values; // known values
+  std::string ref;                  // kStruct: the schema's name
+  std::string any;                  // kAny: how protobuf carries it
+  std::vector<std::string> values;  // known values
   bool required = false;
   bool pointer = false;
   std::string default_json;
@@ -28,7 +42,7 @@ struct Field {
   std::vector<std::string> list_map_keys;
   bool map_atomic = false;
   int protobuf = 0;
-  int protobuf_inline = 0;         // numbers of the messages around it, a byte each, outermost highest
+  int protobuf_inline = 0;  // numbers of the messages around it, a byte each, outermost highest
   std::string feature_gate;
   std::string description;
   int line = 0;
@@ -48,20 +62,20 @@ struct Resource {
 };
 
 struct Schema {
-  std::string name;                // "io.k8s.api.core.v1.Pod"
+  std::string name;  // "io.k8s.api.core.v1.Pod"
   std::string description;
   bool map_atomic = false;
   std::vector<Field> fields;
-  std::vector<Resource> resources; // kinds that this schema is the body of
+  std::vector<Resource> resources;  // kinds that this schema is the body of
   int line = 0;
 
-  std::string package() const;     // "core"
-  std::string version() const;     // "v1"
-  std::string type() const;        // "Pod"
+  std::string package() const;  // "core"
+  std::string version() const;  // "v1"
+  std::string type() const;     // "Pod"
 };
 
 struct Catalogue {
-  std::vector<Schema> schemas;     // sorted by name
+  std::vector<Schema> schemas;  // sorted by name
   std::map<std::string, std::size_t> index;
   const Schema* find(const std::string& name) const;
 };

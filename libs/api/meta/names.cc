@@ -33,9 +33,7 @@ bool name_part_form(std::string_view text) {
                      [](char c) { return alnum(c) || c == '-' || c == '_' || c == '.'; });
 }
 
-std::string at_most(std::size_t limit) {
-  return "must be no more than " + std::to_string(limit) + " bytes";
-}
+std::string at_most(std::size_t limit) { return "must be no more than " + std::to_string(limit) + " bytes"; }
 
 constexpr const char* kLabel =
     "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must "
@@ -106,11 +104,14 @@ NameErrors check_qualified_name(std::string_view text) {
     if (prefix.empty()) {
       errors.emplace_back("prefix part must be non-empty");
     } else {
-      for (const std::string& error : check_dns1123_subdomain(prefix)) errors.push_back("prefix part " + error);
+      for (const std::string& error : check_dns1123_subdomain(prefix))
+        errors.push_back("prefix part " + error);
     }
   }
-  if (name.empty()) errors.emplace_back("name part must be non-empty");
-  else if (name.size() > 63) errors.push_back("name part " + at_most(63));
+  if (name.empty())
+    errors.emplace_back("name part must be non-empty");
+  else if (name.size() > 63)
+    errors.push_back("name part " + at_most(63));
   if (!name_part_form(name)) errors.push_back(std::string("name part ") + kNamePart);
   return errors;
 }
@@ -128,8 +129,9 @@ NameErrors check_env_var_name(std::string_view text) {
   if (text.empty()) return {"environment variable name must not be empty"};
   for (const char c : text) {
     if (c < ' ' || c > '~' || c == '=') {
-      return {"a valid environment variable name must consist only of printable ASCII characters other "
-              "than '='"};
+      return {
+          "a valid environment variable name must consist only of printable ASCII characters other "
+          "than '='"};
     }
   }
   return {};
@@ -138,9 +140,8 @@ NameErrors check_env_var_name(std::string_view text) {
 NameErrors check_config_map_key(std::string_view text) {
   NameErrors errors;
   if (text.size() > 253) errors.push_back(at_most(253));
-  if (text.empty() || !std::all_of(text.begin(), text.end(), [](char c) {
-        return alnum(c) || c == '-' || c == '_' || c == '.';
-      })) {
+  if (text.empty() || !std::all_of(text.begin(), text.end(),
+                                   [](char c) { return alnum(c) || c == '-' || c == '_' || c == '.'; })) {
     errors.emplace_back(
         "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name', "
         " or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')");

@@ -25,9 +25,7 @@ Error wrong_format() {
                     "quantities must match the regular expression "
                     "'^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'");
 }
-Error wrong_suffix() {
-  return make_error(ErrorCode::kInvalidArgument, "unable to parse quantity's suffix");
-}
+Error wrong_suffix() { return make_error(ErrorCode::kInvalidArgument, "unable to parse quantity's suffix"); }
 
 struct Suffix {
   int exponent10 = 0;
@@ -40,7 +38,7 @@ bool parse_suffix(std::string_view text, Suffix& out) {
     std::string_view text;
     int exponent;
   };
-  static constexpr Named kDecimal[] = {{"n", -9}, {"u", -6}, {"m", -3}, {"", 0},  {"k", 3},
+  static constexpr Named kDecimal[] = {{"n", -9}, {"u", -6}, {"m", -3}, {"", 0},   {"k", 3},
                                        {"M", 6},  {"G", 9},  {"T", 12}, {"P", 15}, {"E", 18}};
   static constexpr Named kBinary[] = {{"Ki", 1}, {"Mi", 2}, {"Gi", 3}, {"Ti", 4}, {"Pi", 5}, {"Ei", 6}};
   for (const Named& named : kDecimal) {
@@ -98,7 +96,8 @@ Wide to_nanos(const std::string& digits, int point, int exponent1024) {
 std::string text_of(Wide value) {
   if (value == 0) return "0";
   std::string out;
-  for (Wide rest = value < 0 ? -value : value; rest > 0; rest /= 10) out += static_cast<char>('0' + static_cast<int>(rest % 10));
+  for (Wide rest = value < 0 ? -value : value; rest > 0; rest /= 10)
+    out += static_cast<char>('0' + static_cast<int>(rest % 10));
   if (value < 0) out += '-';
   std::reverse(out.begin(), out.end());
   return out;

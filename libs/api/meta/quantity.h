@@ -20,9 +20,9 @@ class Quantity {
   static Quantity from_int(std::int64_t value, Format format = Format::kDecimalSi);
   static Quantity from_milli(std::int64_t milli, Format format = Format::kDecimalSi);
 
-  std::string to_string() const;         // the canonical form
-  std::int64_t value() const;            // whole units, rounded up (away from zero)
-  std::int64_t milli_value() const;      // thousandths, rounded up; saturates
+  std::string to_string() const;     // the canonical form
+  std::int64_t value() const;        // whole units, rounded up (away from zero)
+  std::int64_t milli_value() const;  // thousandths, rounded up; saturates
   bool is_zero() const { return nanos_ == 0; }
   int sign() const { return nanos_ > 0 ? 1 : (nanos_ < 0 ? -1 : 0); }
   bool is_whole() const { return nanos_ % 1'000'000'000 == 0; }

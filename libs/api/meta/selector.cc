@@ -12,7 +12,9 @@ constexpr std::size_t kMaxTerms = 1000;
 
 Error bad(std::string message) { return make_error(ErrorCode::kInvalidArgument, std::move(message)); }
 
-bool special(char c) { return c == '=' || c == '!' || c == '(' || c == ')' || c == ',' || c == '<' || c == '>'; }
+bool special(char c) {
+  return c == '=' || c == '!' || c == '(' || c == ')' || c == ',' || c == '<' || c == '>';
+}
 bool space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 // Tokens: words, and the operators = == != ! ( ) , < >. The empty token is the end.
@@ -123,15 +125,23 @@ Result<Requirement> parse_requirement(Lexer& lexer) {
     COX_ASSIGN_OR_RETURN(out.values, parse_values(lexer));
     return out;
   }
-  if (token == "=" || token == "==") out.op = Op::kEquals;
-  else if (token == "!=") out.op = Op::kNotEquals;
-  else if (token == ">") out.op = Op::kGreater;
-  else if (token == "<") out.op = Op::kLess;
-  else return expected(token, "in, notin, =, ==, !=, gt, lt");
+  if (token == "=" || token == "==")
+    out.op = Op::kEquals;
+  else if (token == "!=")
+    out.op = Op::kNotEquals;
+  else if (token == ">")
+    out.op = Op::kGreater;
+  else if (token == "<")
+    out.op = Op::kLess;
+  else
+    return expected(token, "in, notin, =, ==, !=, gt, lt");
   token = lexer.peek();
-  if (is_word(token)) out.values.emplace_back(lexer.next());
-  else if (token.empty() || token == ",") out.values.emplace_back();
-  else return expected(token, "identifier");
+  if (is_word(token))
+    out.values.emplace_back(lexer.next());
+  else if (token.empty() || token == ",")
+    out.values.emplace_back();
+  else
+    return expected(token, "identifier");
   return out;
 }
 
@@ -146,11 +156,15 @@ bool Requirement::matches(const std::string* value) const {
   const bool listed = value != nullptr && std::find(values.begin(), values.end(), *value) != values.end();
   switch (op) {
     case Op::kEquals:
-    case Op::kIn: return listed;
+    case Op::kIn:
+      return listed;
     case Op::kNotEquals:
-    case Op::kNotIn: return !listed;
-    case Op::kExists: return value != nullptr;
-    case Op::kNotExists: return value == nullptr;
+    case Op::kNotIn:
+      return !listed;
+    case Op::kExists:
+      return value != nullptr;
+    case Op::kNotExists:
+      return value == nullptr;
     case Op::kGreater:
     case Op::kLess: {
       if (value == nullptr || values.size() != 1) return false;
@@ -177,7 +191,8 @@ Result<LabelSelector> LabelSelector::parse(std::string_view text) {
     COX_ASSIGN_OR_RETURN(Requirement requirement, parse_requirement(lexer));
     COX_RETURN_IF_ERROR(check(requirement));
     out.requirements_.push_back(std::move(requirement));
-    if (out.requirements_.size() > kMaxTerms) return bad("unable to parse requirement: too many requirements");
+    if (out.requirements_.size() > kMaxTerms)
+      return bad("unable to parse requirement: too many requirements");
     const std::string_view token = lexer.next();
     if (token.empty()) break;
     if (token != ",") return expected(token, "',' or 'end of string'");
@@ -201,11 +216,16 @@ Result<LabelSelector> LabelSelector::from_json(const json::Value& selector) {
     Requirement requirement;
     requirement.key = expression.get_string("key");
     const std::string op = expression.get_string("operator");
-    if (op == "In") requirement.op = Requirement::Op::kIn;
-    else if (op == "NotIn") requirement.op = Requirement::Op::kNotIn;
-    else if (op == "Exists") requirement.op = Requirement::Op::kExists;
-    else if (op == "DoesNotExist") requirement.op = Requirement::Op::kNotExists;
-    else return bad("\"" + op + "\" is not a valid label selector operator");
+    if (op == "In")
+      requirement.op = Requirement::Op::kIn;
+    else if (op == "NotIn")
+      requirement.op = Requirement::Op::kNotIn;
+    else if (op == "Exists")
+      requirement.op = Requirement::Op::kExists;
+    else if (op == "DoesNotExist")
+      requirement.op = Requirement::Op::kNotExists;
+    else
+      return bad("\"" + op + "\" is not a valid label selector operator");
     if (const json::Value* values = expression.find("values"); values != nullptr && values->is_array()) {
       for (const json::Value& value : values->as_array()) {
         if (value.is_string()) requirement.values.push_back(value.as_string());
@@ -218,14 +238,16 @@ Result<LabelSelector> LabelSelector::from_json(const json::Value& selector) {
 
 LabelSelector LabelSelector::from_map(const Labels& labels) {
   LabelSelector out;
-  for (const auto& [key, value] : labels) out.requirements_.push_back({key, Requirement::Op::kEquals, {value}});
+  for (const auto& [key, value] : labels)
+    out.requirements_.push_back({key, Requirement::Op::kEquals, {value}});
   return out;
 }
 
 bool LabelSelector::matches(const std::function<const std::string*(const std::string&)>& find) const {
   if (nothing_) return false;
-  return std::all_of(requirements_.begin(), requirements_.end(),
-                     [&](const Requirement& requirement) { return requirement.matches(find(requirement.key)); });
+  return std::all_of(requirements_.begin(), requirements_.end(), [&](const Requirement& requirement) {
+    return requirement.matches(find(requirement.key));
+  });
 }
 
 bool LabelSelector::matches(const Labels& labels) const {
@@ -248,14 +270,30 @@ std::string LabelSelector::to_string() const {
   for (const Requirement& r : sorted) {
     const std::string value = r.values.empty() ? "" : r.values[0];
     switch (r.op) {
-      case Op::kEquals: parts.push_back(r.key + "=" + value); break;
-      case Op::kNotEquals: parts.push_back(r.key + "!=" + value); break;
-      case Op::kIn: parts.push_back(r.key + " in (" + join(r.values, ",") + ")"); break;
-      case Op::kNotIn: parts.push_back(r.key + " notin (" + join(r.values, ",") + ")"); break;
-      case Op::kExists: parts.push_back(r.key); break;
-      case Op::kNotExists: parts.push_back("!" + r.key); break;
-      case Op::kGreater: parts.push_back(r.key + ">" + value); break;
-      case Op::kLess: parts.push_back(r.key + "<" + value); break;
+      case Op::kEquals:
+        parts.push_back(r.key + "=" + value);
+        break;
+      case Op::kNotEquals:
+        parts.push_back(r.key + "!=" + value);
+        break;
+      case Op::kIn:
+        parts.push_back(r.key + " in (" + join(r.values, ",") + ")");
+        break;
+      case Op::kNotIn:
+        parts.push_back(r.key + " notin (" + join(r.values, ",") + ")");
+        break;
+      case Op::kExists:
+        parts.push_back(r.key);
+        break;
+      case Op::kNotExists:
+        parts.push_back("!" + r.key);
+        break;
+      case Op::kGreater:
+        parts.push_back(r.key + ">" + value);
+        break;
+      case Op::kLess:
+        parts.push_back(r.key + "<" + value);
+        break;
     }
   }
   return join(parts, ",");
@@ -275,7 +313,8 @@ Result<std::vector<FieldTerm>> parse_field_selector(std::string_view text) {
     FieldTerm parsed;
     const std::size_t equals = term.find('=');
     if (equals == std::string_view::npos || equals == 0) {
-      return bad("invalid selector: '" + std::string(text) + "'; can't understand '" + std::string(term) + "'");
+      return bad("invalid selector: '" + std::string(text) + "'; can't understand '" + std::string(term) +
+                 "'");
     }
     parsed.equals = term[equals - 1] != '!';
     parsed.field = term.substr(0, parsed.equals ? equals : equals - 1);
@@ -285,7 +324,8 @@ Result<std::vector<FieldTerm>> parse_field_selector(std::string_view text) {
       if (value[i] == '\\') {
         ++i;
         if (i == value.size() || (value[i] != '\\' && value[i] != ',' && value[i] != '=')) {
-          return bad("invalid field selector: invalid escape sequence in value \"" + std::string(value) + "\"");
+          return bad("invalid field selector: invalid escape sequence in value \"" + std::string(value) +
+                     "\"");
         }
       } else if (value[i] == '=') {
         return bad("invalid selector: '" + std::string(text) + "'; unescaped '=' in value");

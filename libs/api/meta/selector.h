@@ -30,13 +30,13 @@ struct Requirement {
 
 class LabelSelector {
  public:
-  LabelSelector() = default;                     // matches everything
+  LabelSelector() = default;  // matches everything
   static LabelSelector nothing();
   // `a=b,c!=d,e in (x,y),f notin (z),g,!h,i>3`.
   static Result<LabelSelector> parse(std::string_view text);
   // metav1.LabelSelector {matchLabels, matchExpressions}. null matches nothing, {} everything.
   static Result<LabelSelector> from_json(const json::Value& selector);
-  static LabelSelector from_map(const Labels& labels);   // every pair must match
+  static LabelSelector from_map(const Labels& labels);  // every pair must match
 
   // `find(key)` gives the label's value or null.
   bool matches(const std::function<const std::string*(const std::string&)>& find) const;
@@ -44,7 +44,7 @@ class LabelSelector {
   bool matches(const json::Value* labels) const;  // metadata.labels; null or absent: no labels
   bool everything() const { return !nothing_ && requirements_.empty(); }
   const std::vector<Requirement>& requirements() const { return requirements_; }
-  std::string to_string() const;                 // the text form, sorted by key
+  std::string to_string() const;  // the text form, sorted by key
 
  private:
   std::vector<Requirement> requirements_;

@@ -11,11 +11,13 @@ TEST_CASE("label selectors match") {
     const char* text;
     bool matches;
   };
-  for (const Case& c : {Case{"", true}, {"a=b", true}, {"a==b", true}, {"a!=b", false}, {"x!=b", true},
-                        {"a in (b, c)", true}, {"a in (c)", false}, {"a notin (c)", true}, {"x notin (c)", true},
-                        {"a", true}, {"!a", false}, {"!x", true}, {"n>4", true}, {"n<4", false}, {"a>1", false},
-                        {"a=b,n=5", true}, {"a=b,n=6", false}, {"empty=", true}, {"a=", false}, {" a = b , n ", true},
-                        {"empty in ()", true}, {"in=x", false}, {"a in (,b)", true}}) {
+  for (const Case& c :
+       {Case{"", true},        {"a=b", true},         {"a==b", true},      {"a!=b", false},
+        {"x!=b", true},        {"a in (b, c)", true}, {"a in (c)", false}, {"a notin (c)", true},
+        {"x notin (c)", true}, {"a", true},           {"!a", false},       {"!x", true},
+        {"n>4", true},         {"n<4", false},        {"a>1", false},      {"a=b,n=5", true},
+        {"a=b,n=6", false},    {"empty=", true},      {"a=", false},       {" a = b , n ", true},
+        {"empty in ()", true}, {"in=x", false},       {"a in (,b)", true}}) {
     INFO(c.text);
     const auto selector = LabelSelector::parse(c.text);
     REQUIRE(selector.ok());
@@ -45,8 +47,10 @@ TEST_CASE("LabelSelector objects") {
   CHECK(match("{}"));
   CHECK(match(R"({"matchLabels":{"a":"b"}})"));
   CHECK_FALSE(match(R"({"matchLabels":{"a":"c"}})"));
-  CHECK(match(R"({"matchExpressions":[{"key":"a","operator":"In","values":["b"]},{"key":"z","operator":"DoesNotExist"}]})"));
-  CHECK_FALSE(LabelSelector::from_json(*json::parse(R"({"matchExpressions":[{"key":"a","operator":"Near"}]})")).ok());
+  CHECK(match(
+      R"({"matchExpressions":[{"key":"a","operator":"In","values":["b"]},{"key":"z","operator":"DoesNotExist"}]})"));
+  CHECK_FALSE(
+      LabelSelector::from_json(*json::parse(R"({"matchExpressions":[{"key":"a","operator":"Near"}]})")).ok());
 }
 
 TEST_CASE("field selectors") {

@@ -27,10 +27,8 @@ std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 }  // namespace
 
 json::Value Status::to_json() const {
-  json::Value out = json::Value::object({{"kind", "Status"},
-                                         {"apiVersion", "v1"},
-                                         {"metadata", json::Value::object()},
-                                         {"status", "Failure"}});
+  json::Value out = json::Value::object(
+      {{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", json::Value::object()}, {"status", "Failure"}});
   if (!message.empty()) out.set("message", message);
   if (!reason.empty()) out.set("reason", reason);
   json::Value details = json::Value::object();
@@ -70,7 +68,8 @@ Status Status::from_json(const json::Value& value) {
   const json::Value* causes = details->find("causes");
   if (causes == nullptr || !causes->is_array()) return status;
   for (const json::Value& cause : causes->as_array()) {
-    status.causes.push_back({cause.get_string("reason"), cause.get_string("message"), cause.get_string("field")});
+    status.causes.push_back(
+        {cause.get_string("reason"), cause.get_string("message"), cause.get_string("field")});
   }
   return status;
 }
@@ -83,9 +82,12 @@ Status unauthorized(std::string message) {
 
 Status forbidden(const GroupResource& resource, const std::string& name, const std::string& why) {
   std::string message;
-  if (resource.resource.empty()) message = "forbidden: " + why;
-  else if (name.empty()) message = resource.qualified() + " is forbidden: " + why;
-  else message = resource.qualified() + " " + quoted(name) + " is forbidden: " + why;
+  if (resource.resource.empty())
+    message = "forbidden: " + why;
+  else if (name.empty())
+    message = resource.qualified() + " is forbidden: " + why;
+  else
+    message = resource.qualified() + " " + quoted(name) + " is forbidden: " + why;
   return about(403, "Forbidden", resource, name, std::move(message));
 }
 
@@ -93,9 +95,7 @@ Status not_found(const GroupResource& resource, const std::string& name) {
   return about(404, "NotFound", resource, name, resource.qualified() + " " + quoted(name) + " not found");
 }
 
-Status page_not_found() {
-  return make(404, "NotFound", "the server could not find the requested resource");
-}
+Status page_not_found() { return make(404, "NotFound", "the server could not find the requested resource"); }
 
 Status method_not_allowed(const GroupResource& resource, const std::string& verb) {
   return about(405, "MethodNotAllowed", resource, "",
@@ -107,7 +107,8 @@ Status not_acceptable(const std::string& accepted) {
 }
 
 Status already_exists(const GroupResource& resource, const std::string& name) {
-  return about(409, "AlreadyExists", resource, name, resource.qualified() + " " + quoted(name) + " already exists");
+  return about(409, "AlreadyExists", resource, name,
+               resource.qualified() + " " + quoted(name) + " already exists");
 }
 
 Status conflict(const GroupResource& resource, const std::string& name, const std::string& why) {
@@ -122,8 +123,9 @@ Status request_too_large(std::string message) {
 }
 
 Status unsupported_media_type(const std::string& supported) {
-  return make(415, "UnsupportedMediaType",
-              "the body of the request was in an unknown format - accepted media types include: " + supported);
+  return make(
+      415, "UnsupportedMediaType",
+      "the body of the request was in an unknown format - accepted media types include: " + supported);
 }
 
 Status invalid(const GroupKind& kind, const std::string& name, std::vector<StatusCause> causes) {

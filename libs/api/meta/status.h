@@ -12,9 +12,9 @@
 namespace coxswain::api {
 
 struct StatusCause {
-  std::string reason;   // FieldValueRequired, FieldValueInvalid, FieldValueForbidden, ...
+  std::string reason;  // FieldValueRequired, FieldValueInvalid, FieldValueForbidden, ...
   std::string message;
-  std::string field;    // "spec.containers[0].name"
+  std::string field;  // "spec.containers[0].name"
 };
 
 struct Status {
@@ -23,7 +23,7 @@ struct Status {
   std::string message;
   // details
   std::string group;
-  std::string kind;     // the plural resource for NotFound and friends, the kind for Invalid
+  std::string kind;  // the plural resource for NotFound and friends, the kind for Invalid
   std::string name;
   std::string uid;
   std::vector<StatusCause> causes;
@@ -48,23 +48,23 @@ struct GroupKind {
 };
 
 // Constructors with Kubernetes' codes, reasons and message forms.
-Status bad_request(std::string message);                                      // 400 BadRequest
-Status unauthorized(std::string message);                                     // 401
+Status bad_request(std::string message);   // 400 BadRequest
+Status unauthorized(std::string message);  // 401
 Status forbidden(const GroupResource& resource, const std::string& name, const std::string& why);  // 403
-Status not_found(const GroupResource& resource, const std::string& name);     // 404, `pods "x" not found`
-Status page_not_found();                                                      // 404, unknown path
+Status not_found(const GroupResource& resource, const std::string& name);  // 404, `pods "x" not found`
+Status page_not_found();                                                   // 404, unknown path
 Status method_not_allowed(const GroupResource& resource, const std::string& verb);  // 405
-Status not_acceptable(const std::string& accepted);                           // 406
-Status already_exists(const GroupResource& resource, const std::string& name);  // 409 AlreadyExists
+Status not_acceptable(const std::string& accepted);                                 // 406
+Status already_exists(const GroupResource& resource, const std::string& name);      // 409 AlreadyExists
 Status conflict(const GroupResource& resource, const std::string& name, const std::string& why);  // 409
-Status expired(std::string message);                                          // 410 Expired
-Status request_too_large(std::string message);                                // 413
-Status unsupported_media_type(const std::string& supported);                  // 415
+Status expired(std::string message);                          // 410 Expired
+Status request_too_large(std::string message);                // 413
+Status unsupported_media_type(const std::string& supported);  // 415
 Status invalid(const GroupKind& kind, const std::string& name, std::vector<StatusCause> causes);  // 422
-Status too_many_requests(std::string message, int retry_after_seconds);       // 429
-Status internal_error(std::string message);                                   // 500
-Status service_unavailable(std::string message);                              // 503
-Status timeout(std::string message, int retry_after_seconds = 0);             // 504
-Status insufficient_storage(std::string message);                             // 507
+Status too_many_requests(std::string message, int retry_after_seconds);                           // 429
+Status internal_error(std::string message);                                                       // 500
+Status service_unavailable(std::string message);                                                  // 503
+Status timeout(std::string message, int retry_after_seconds = 0);                                 // 504
+Status insufficient_storage(std::string message);                                                 // 507
 
 }  // namespace coxswain::api

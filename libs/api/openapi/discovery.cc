@@ -22,7 +22,8 @@ std::string group_version(std::string_view group, std::string_view version) {
 std::vector<std::string_view> groups_of(const Resources& resources) {
   std::vector<std::string_view> groups;
   for (const Resource* resource : resources) {
-    if (!resource->group.empty() && std::find(groups.begin(), groups.end(), resource->group) == groups.end()) {
+    if (!resource->group.empty() &&
+        std::find(groups.begin(), groups.end(), resource->group) == groups.end()) {
       groups.push_back(resource->group);
     }
   }
@@ -34,7 +35,8 @@ std::vector<std::string_view> groups_of(const Resources& resources) {
 std::vector<std::string_view> versions_of(const Resources& resources, std::string_view group) {
   std::vector<std::string_view> versions;
   for (const Resource* resource : resources) {
-    if (resource->group == group && std::find(versions.begin(), versions.end(), resource->version) == versions.end()) {
+    if (resource->group == group &&
+        std::find(versions.begin(), versions.end(), resource->version) == versions.end()) {
       versions.push_back(resource->version);
     }
   }
@@ -45,7 +47,8 @@ std::vector<std::string_view> versions_of(const Resources& resources, std::strin
 json::Value group_entry(const Resources& resources, std::string_view group) {
   json::Value versions = json::Value::array();
   for (const std::string_view version : versions_of(resources, group)) {
-    versions.push_back(json::Value::object({{"groupVersion", group_version(group, version)}, {"version", version}}));
+    versions.push_back(
+        json::Value::object({{"groupVersion", group_version(group, version)}, {"version", version}}));
   }
   json::Value entry = json::Value::object({{"name", group}});
   const json::Value preferred = versions.as_array().front();
@@ -84,19 +87,21 @@ json::Value response_kind(std::string_view group, std::string_view version, std:
 }
 
 json::Value aggregated_resource(const Resource& resource) {
-  json::Value entry = json::Value::object({{"resource", resource.plural},
-                                           {"responseKind", response_kind(resource.group, resource.version, resource.kind)},
-                                           {"scope", resource.namespaced ? "Namespaced" : "Cluster"},
-                                           {"singularResource", resource.singular},
-                                           {"verbs", strings(resource.verbs)}});
+  json::Value entry =
+      json::Value::object({{"resource", resource.plural},
+                           {"responseKind", response_kind(resource.group, resource.version, resource.kind)},
+                           {"scope", resource.namespaced ? "Namespaced" : "Cluster"},
+                           {"singularResource", resource.singular},
+                           {"verbs", strings(resource.verbs)}});
   if (!resource.short_names.empty()) entry.set("shortNames", strings(resource.short_names));
   if (!resource.categories.empty()) entry.set("categories", strings(resource.categories));
   json::Value subresources = json::Value::array();
   for (const std::string_view name : resource.subresources) {
     const SubresourceInfo info = subresource_info(resource, name);
-    subresources.push_back(json::Value::object({{"subresource", name},
-                                                {"responseKind", response_kind(info.group, info.version, info.kind)},
-                                                {"verbs", strings(info.verbs)}}));
+    subresources.push_back(
+        json::Value::object({{"subresource", name},
+                             {"responseKind", response_kind(info.group, info.version, info.kind)},
+                             {"verbs", strings(info.verbs)}}));
   }
   if (!subresources.as_array().empty()) entry.set("subresources", std::move(subresources));
   return entry;
@@ -107,7 +112,8 @@ json::Value aggregated_group(const Resources& resources, std::string_view group)
   for (const std::string_view version : versions_of(resources, group)) {
     json::Value list = json::Value::array();
     for (const Resource* resource : resources) {
-      if (resource->group == group && resource->version == version) list.push_back(aggregated_resource(*resource));
+      if (resource->group == group && resource->version == version)
+        list.push_back(aggregated_resource(*resource));
     }
     json::Value entry = json::Value::object({{"version", version}});
     entry.set("resources", std::move(list));
@@ -135,7 +141,8 @@ json::Value api_versions(std::string_view server_address) {
   json::Value out = json::Value::object({{"kind", "APIVersions"}});
   out.set("versions", json::Value::array({"v1"}));
   out.set("serverAddressByClientCIDRs",
-          json::Value::array({json::Value::object({{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}})}));
+          json::Value::array(
+              {json::Value::object({{"clientCIDR", "0.0.0.0/0"}, {"serverAddress", server_address}})}));
   return out;
 }
 
@@ -160,7 +167,8 @@ json::Value api_resource_list(const Resources& resources, std::string_view group
   for (const Resource* resource : resources) {
     if (resource->group != group || resource->version != version) continue;
     list.push_back(resource_entry(*resource));
-    for (const std::string_view name : resource->subresources) list.push_back(subresource_entry(*resource, name));
+    for (const std::string_view name : resource->subresources)
+      list.push_back(subresource_entry(*resource, name));
   }
   if (list.as_array().empty()) return {};
   json::Value out = json::Value::object({{"kind", "APIResourceList"}, {"apiVersion", "v1"}});
@@ -174,9 +182,11 @@ json::Value aggregated_discovery(const Resources& resources, bool core) {
   if (core) {
     items.push_back(aggregated_group(resources, ""));
   } else {
-    for (const std::string_view group : groups_of(resources)) items.push_back(aggregated_group(resources, group));
+    for (const std::string_view group : groups_of(resources))
+      items.push_back(aggregated_group(resources, group));
   }
-  json::Value out = json::Value::object({{"kind", "APIGroupDiscoveryList"}, {"apiVersion", "apidiscovery.k8s.io/v2"}});
+  json::Value out =
+      json::Value::object({{"kind", "APIGroupDiscoveryList"}, {"apiVersion", "apidiscovery.k8s.io/v2"}});
   out["metadata"] = json::Value::object();
   out.set("items", std::move(items));
   return out;

@@ -14,7 +14,7 @@ namespace coxswain::api::openapi {
 std::vector<const schema::Resource*> served_resources();
 
 // Legacy: /api, /apis, /apis/GROUP, /api/v1 and /apis/GROUP/VERSION. Null when there is no such group.
-json::Value api_versions(std::string_view server_address);                 // APIVersions
+json::Value api_versions(std::string_view server_address);  // APIVersions
 json::Value api_group_list(const std::vector<const schema::Resource*>& resources);
 json::Value api_group(const std::vector<const schema::Resource*>& resources, std::string_view group);
 json::Value api_resource_list(const std::vector<const schema::Resource*>& resources, std::string_view group,

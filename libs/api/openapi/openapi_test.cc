@@ -12,7 +12,8 @@ using namespace coxswain::api;
 namespace {
 
 // Every {"$ref": "#/a/b"} of the document must lead somewhere.
-void check_references(const json::Value& root, const json::Value& node, const std::string& prefix, const json::Value& schemas) {
+void check_references(const json::Value& root, const json::Value& node, const std::string& prefix,
+                      const json::Value& schemas) {
   if (node.is_array()) {
     for (const json::Value& item : node.as_array()) check_references(root, item, prefix, schemas);
   } else if (node.is_object()) {
@@ -42,10 +43,12 @@ TEST_CASE("v3 documents are closed under references and say what kubectl looks f
     check_references(document, document, "#/components/schemas/", *schemas);
   }
   const json::Value apps = openapi::openapi_v3(resources, "apps", "v1");
-  const json::Value* patch = apps.find_path({"paths", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}", "patch"});
+  const json::Value* patch =
+      apps.find_path({"paths", "/apis/apps/v1/namespaces/{namespace}/deployments/{name}", "patch"});
   REQUIRE(patch != nullptr);
   bool field_validation = false;
-  for (const json::Value& parameter : patch->find("parameters")->as_array()) field_validation |= parameter.get_string("name") == "fieldValidation";
+  for (const json::Value& parameter : patch->find("parameters")->as_array())
+    field_validation |= parameter.get_string("name") == "fieldValidation";
   CHECK(field_validation);
   CHECK(patch->get_string_path({"x-kubernetes-group-version-kind", "kind"}) == "Deployment");
   CHECK(openapi::openapi_v3(resources, "nothing", "v1").is_null());
@@ -60,10 +63,12 @@ TEST_CASE("discovery lists what is served") {
   const auto resources = openapi::served_resources();
   const json::Value core = openapi::api_resource_list(resources, "", "v1");
   bool pods = false, scale = false;
-  for (const json::Value& resource : core.find("resources")->as_array()) pods |= resource.get_string("name") == "pods";
+  for (const json::Value& resource : core.find("resources")->as_array())
+    pods |= resource.get_string("name") == "pods";
   const json::Value apps = openapi::api_resource_list(resources, "apps", "v1");
   for (const json::Value& resource : apps.find("resources")->as_array()) {
-    scale |= resource.get_string("name") == "deployments/scale" && resource.get_string("group") == "autoscaling";
+    scale |=
+        resource.get_string("name") == "deployments/scale" && resource.get_string("group") == "autoscaling";
   }
   CHECK(pods);
   CHECK(scale);

@@ -11,18 +11,30 @@ using schema::Type;
 json::Value scalar_schema(const Field& field, Dialect dialect) {
   switch (field.kind) {
     case Kind::kString:
-    case Kind::kDuration: return json::Value::object({{"type", "string"}});
-    case Kind::kBool: return json::Value::object({{"type", "boolean"}});
-    case Kind::kInt32: return json::Value::object({{"type", "integer"}, {"format", "int32"}});
-    case Kind::kInt64: return json::Value::object({{"type", "integer"}, {"format", "int64"}});
-    case Kind::kDouble: return json::Value::object({{"type", "number"}, {"format", "double"}});
-    case Kind::kBytes: return json::Value::object({{"type", "string"}, {"format", "byte"}});
-    case Kind::kTime: return reference_to("io.k8s.apimachinery.pkg.apis.meta.v1.Time", dialect);
-    case Kind::kMicroTime: return reference_to("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", dialect);
-    case Kind::kQuantity: return reference_to("io.k8s.apimachinery.pkg.api.resource.Quantity", dialect);
-    case Kind::kIntOrString: return reference_to("io.k8s.apimachinery.pkg.util.intstr.IntOrString", dialect);
-    case Kind::kAny: return json::Value::object({{"type", "object"}});
-    case Kind::kStruct: return reference_to(field.type->name, dialect);
+    case Kind::kDuration:
+      return json::Value::object({{"type", "string"}});
+    case Kind::kBool:
+      return json::Value::object({{"type", "boolean"}});
+    case Kind::kInt32:
+      return json::Value::object({{"type", "integer"}, {"format", "int32"}});
+    case Kind::kInt64:
+      return json::Value::object({{"type", "integer"}, {"format", "int64"}});
+    case Kind::kDouble:
+      return json::Value::object({{"type", "number"}, {"format", "double"}});
+    case Kind::kBytes:
+      return json::Value::object({{"type", "string"}, {"format", "byte"}});
+    case Kind::kTime:
+      return reference_to("io.k8s.apimachinery.pkg.apis.meta.v1.Time", dialect);
+    case Kind::kMicroTime:
+      return reference_to("io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime", dialect);
+    case Kind::kQuantity:
+      return reference_to("io.k8s.apimachinery.pkg.api.resource.Quantity", dialect);
+    case Kind::kIntOrString:
+      return reference_to("io.k8s.apimachinery.pkg.util.intstr.IntOrString", dialect);
+    case Kind::kAny:
+      return json::Value::object({{"type", "object"}});
+    case Kind::kStruct:
+      return reference_to(field.type->name, dialect);
   }
   return {};
 }
@@ -39,7 +51,9 @@ json::Value field_schema(const Field& field, Dialect dialect) {
   json::Value element = scalar_schema(field, dialect);
   json::Value out;
   switch (field.container) {
-    case Container::kOne: out = wrap_reference(std::move(element), dialect); break;
+    case Container::kOne:
+      out = wrap_reference(std::move(element), dialect);
+      break;
     case Container::kList:
       out = json::Value::object({{"type", "array"}});
       out.set("items", wrap_reference(std::move(element), dialect));
@@ -57,7 +71,8 @@ json::Value field_schema(const Field& field, Dialect dialect) {
     }
   }
   // kubectl explain shows the type's description below the field's: once is enough.
-  const bool repeated = field.container != Container::kMap && field.type != nullptr && field.type->description == field.description;
+  const bool repeated = field.container != Container::kMap && field.type != nullptr &&
+                        field.type->description == field.description;
   if (!field.description.empty() && !repeated) out.set("description", field.description);
   if (!field.default_json.empty()) {
     if (auto value = json::parse(field.default_json); value.ok()) out.set("default", *value);
@@ -68,7 +83,8 @@ json::Value field_schema(const Field& field, Dialect dialect) {
     out.set("enum", std::move(values));
   }
   if (field.patch_merge || field.patch_retain_keys) {
-    out.set("x-kubernetes-patch-strategy", field.patch_merge ? (field.patch_retain_keys ? "merge,retainKeys" : "merge") : "retainKeys");
+    out.set("x-kubernetes-patch-strategy",
+            field.patch_merge ? (field.patch_retain_keys ? "merge,retainKeys" : "merge") : "retainKeys");
   }
   if (!field.patch_merge_key.empty()) out.set("x-kubernetes-patch-merge-key", field.patch_merge_key);
   if (field.container == Container::kList) {
@@ -137,8 +153,11 @@ json::Value list_schema_of(const schema::Resource& resource, Dialect dialect) {
   properties.set("apiVersion", json::Value::object({{"type", "string"}}));
   properties.set("items", std::move(items));
   properties.set("kind", json::Value::object({{"type", "string"}}));
-  properties.set("metadata", wrap_reference(reference_to("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", dialect), dialect));
-  json::Value out = json::Value::object({{"description", std::string(resource.list_kind) + " is a list of " + std::string(resource.kind) + " objects."},
+  properties.set(
+      "metadata",
+      wrap_reference(reference_to("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta", dialect), dialect));
+  json::Value out = json::Value::object({{"description", std::string(resource.list_kind) + " is a list of " +
+                                                             std::string(resource.kind) + " objects."},
                                          {"type", "object"}});
   out.set("required", json::Value::array({"items"}));
   out.set("properties", std::move(properties));

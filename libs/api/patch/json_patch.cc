@@ -152,7 +152,8 @@ class Applier {
  private:
   static ApiResult<void> settle(const Operation& operation, bool applied) {
     if (applied) return {};
-    return does_not_apply(operation.op + " operation does not apply: doc is missing path: " + operation.path_text);
+    return does_not_apply(operation.op +
+                          " operation does not apply: doc is missing path: " + operation.path_text);
   }
 
   ApiResult<void> insert(const Operation& operation, json::Value value) {
@@ -211,7 +212,8 @@ ApiResult<json::Value> apply_json_patch(const json::Value& patch, json::Value do
   const json::Array& operations = patch.as_array();
   if (operations.size() > kMaxPatchOperations) {
     return request_too_large("the allowed maximum operations in a JSON patch is " +
-                             std::to_string(kMaxPatchOperations) + ", got " + std::to_string(operations.size()));
+                             std::to_string(kMaxPatchOperations) + ", got " +
+                             std::to_string(operations.size()));
   }
   Applier applier(document);
   for (std::size_t i = 0; i < operations.size(); ++i) {

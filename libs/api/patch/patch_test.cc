@@ -51,7 +51,7 @@ struct Case {
   const char* what;
   const char* document;
   const char* patch;
-  const char* expected;   // JSON, or "CODE text" for an error
+  const char* expected;  // JSON, or "CODE text" for an error
 };
 
 template <typename Apply>
@@ -87,15 +87,19 @@ TEST_CASE("JSON patch") {
       {"remove", R"({"a":1,"b":2})", R"([{"op":"remove","path":"/a"}])", R"({"b":2})"},
       {"remove nothing", R"({})", R"([{"op":"remove","path":"/a"}])", "422 missing path"},
       {"remove from list", R"({"a":[1,2]})", R"([{"op":"remove","path":"/a/0"}])", R"({"a":[2]})"},
-      {"replace", R"({"a":{"b":1}})", R"([{"op":"replace","path":"/a/b","value":null}])", R"({"a":{"b":null}})"},
+      {"replace", R"({"a":{"b":1}})", R"([{"op":"replace","path":"/a/b","value":null}])",
+       R"({"a":{"b":null}})"},
       {"replace nothing", R"({})", R"([{"op":"replace","path":"/a","value":1}])", "422 missing path"},
       {"replace all", R"({"a":1})", R"([{"op":"replace","path":"","value":{"z":1}}])", R"({"z":1})"},
       {"move", R"({"a":1})", R"([{"op":"move","from":"/a","path":"/b"}])", R"({"b":1})"},
       {"move into itself", R"({"a":{}})", R"([{"op":"move","from":"/a","path":"/a/b"}])", "422 "},
       {"copy", R"({"a":[1]})", R"([{"op":"copy","from":"/a","path":"/b"}])", R"({"a":[1],"b":[1]})"},
-      {"test passes", R"({"a":1})", R"([{"op":"test","path":"/a","value":1},{"op":"remove","path":"/a"}])", "{}"},
-      {"test fails", R"({"a":1})", R"([{"op":"remove","path":"/a"},{"op":"test","path":"/a","value":1}])", "422 test failed"},
-      {"escapes", R"({"a/b":1,"c~d":2})", R"([{"op":"remove","path":"/a~1b"},{"op":"remove","path":"/c~0d"}])", "{}"},
+      {"test passes", R"({"a":1})", R"([{"op":"test","path":"/a","value":1},{"op":"remove","path":"/a"}])",
+       "{}"},
+      {"test fails", R"({"a":1})", R"([{"op":"remove","path":"/a"},{"op":"test","path":"/a","value":1}])",
+       "422 test failed"},
+      {"escapes", R"({"a/b":1,"c~d":2})",
+       R"([{"op":"remove","path":"/a~1b"},{"op":"remove","path":"/c~0d"}])", "{}"},
       {"bad escape", R"({})", R"([{"op":"remove","path":"/a~2"}])", "400 JSON pointer"},
       {"no slash", R"({})", R"([{"op":"remove","path":"a"}])", "400 JSON pointer"},
       {"unknown op", R"({})", R"([{"op":"frob","path":"/a"}])", "400 unknown op"},
@@ -103,7 +107,8 @@ TEST_CASE("JSON patch") {
       {"not a list", R"({})", R"({"op":"add"})", "400 array"},
       {"leading zero", R"({"a":[1,2]})", R"([{"op":"remove","path":"/a/01"}])", "422 missing path"},
   };
-  for (const Case& c : cases) run(c, [](const json::Value& p, const json::Value& d) { return apply_json_patch(p, d); });
+  for (const Case& c : cases)
+    run(c, [](const json::Value& p, const json::Value& d) { return apply_json_patch(p, d); });
 }
 
 TEST_CASE("JSON patch is bounded") {
@@ -129,30 +134,42 @@ TEST_CASE("merge patch") {
       {"scalar becomes object", R"({"a":1})", R"({"a":{"b":1}})", R"({"a":{"b":1}})"},
       {"not an object", "{}", "[1]", "400 object"},
   };
-  for (const Case& c : cases) run(c, [](const json::Value& p, const json::Value& d) { return apply_merge_patch(p, d); });
+  for (const Case& c : cases)
+    run(c, [](const json::Value& p, const json::Value& d) { return apply_merge_patch(p, d); });
 }
 
 TEST_CASE("strategic merge patch") {
   const Case cases[] = {
       {"scalar", R"({"value":1})", R"({"value":2})", R"({"value":2})"},
       {"null deletes", R"({"value":1})", R"({"value":null})", "{}"},
-      {"maps merge", R"({"labels":{"a":"1","b":"2"}})", R"({"labels":{"a":null,"c":"3"}})", R"({"labels":{"b":"2","c":"3"}})"},
+      {"maps merge", R"({"labels":{"a":"1","b":"2"}})", R"({"labels":{"a":null,"c":"3"}})",
+       R"({"labels":{"b":"2","c":"3"}})"},
       {"atomic list", R"({"atomic":[1,2]})", R"({"atomic":[3]})", R"({"atomic":[3]})"},
-      {"merge by key", R"({"items":[{"name":"a","value":1},{"name":"b","value":2}]})", R"({"items":[{"name":"b","value":3}]})",
+      {"merge by key", R"({"items":[{"name":"a","value":1},{"name":"b","value":2}]})",
+       R"({"items":[{"name":"b","value":3}]})",
        R"({"items":[{"name":"a","value":1},{"name":"b","value":3}]})"},
-      {"a new element comes first", R"({"items":[{"name":"a"}]})", R"({"items":[{"name":"z"}]})", R"({"items":[{"name":"z"},{"name":"a"}]})"},
-      {"delete by key", R"({"items":[{"name":"a"},{"name":"b"}]})", R"({"items":[{"name":"a","$patch":"delete"}]})", R"({"items":[{"name":"b"}]})"},
-      {"delete what is not there", R"({"items":[{"name":"b"}]})", R"({"items":[{"name":"a","$patch":"delete"}]})", R"({"items":[{"name":"b"}]})"},
-      {"replace list", R"({"items":[{"name":"a"},{"name":"b"}]})", R"({"items":[{"name":"c"},{"$patch":"replace"}]})", R"({"items":[{"name":"c"}]})"},
-      {"replace map", R"({"labels":{"a":"1"}})", R"({"labels":{"$patch":"replace","b":"2"}})", R"({"labels":{"b":"2"}})"},
+      {"a new element comes first", R"({"items":[{"name":"a"}]})", R"({"items":[{"name":"z"}]})",
+       R"({"items":[{"name":"z"},{"name":"a"}]})"},
+      {"delete by key", R"({"items":[{"name":"a"},{"name":"b"}]})",
+       R"({"items":[{"name":"a","$patch":"delete"}]})", R"({"items":[{"name":"b"}]})"},
+      {"delete what is not there", R"({"items":[{"name":"b"}]})",
+       R"({"items":[{"name":"a","$patch":"delete"}]})", R"({"items":[{"name":"b"}]})"},
+      {"replace list", R"({"items":[{"name":"a"},{"name":"b"}]})",
+       R"({"items":[{"name":"c"},{"$patch":"replace"}]})", R"({"items":[{"name":"c"}]})"},
+      {"replace map", R"({"labels":{"a":"1"}})", R"({"labels":{"$patch":"replace","b":"2"}})",
+       R"({"labels":{"b":"2"}})"},
       {"delete map", R"({"labels":{"a":"1"}})", R"({"labels":{"$patch":"delete"}})", R"({"labels":{}})"},
-      {"directives in what is new", "{}", R"({"labels":{"$patch":"delete"},"items":[{"name":"a","$patch":"delete"},{"name":"b","value":null}]})",
+      {"directives in what is new", "{}",
+       R"({"labels":{"$patch":"delete"},"items":[{"name":"a","$patch":"delete"},{"name":"b","value":null}]})",
        R"({"items":[{"name":"b"}]})"},
       {"primitives merge", R"({"prims":["a","b"]})", R"({"prims":["b","c"]})", R"({"prims":["a","b","c"]})"},
-      {"primitives delete", R"({"prims":["a","b"]})", R"({"$deleteFromPrimitiveList/prims":["a"]})", R"({"prims":["b"]})"},
+      {"primitives delete", R"({"prims":["a","b"]})", R"({"$deleteFromPrimitiveList/prims":["a"]})",
+       R"({"prims":["b"]})"},
       {"primitives delete, order", R"({"prims":["a","b","c"]})",
-       R"({"$setElementOrder/prims":["d","c"],"$deleteFromPrimitiveList/prims":["a"],"prims":["d"]})", R"({"prims":["d","b","c"]})"},
-      {"order", R"({"items":[{"name":"a"},{"name":"b"}]})", R"({"$setElementOrder/items":[{"name":"b"},{"name":"a"}]})",
+       R"({"$setElementOrder/prims":["d","c"],"$deleteFromPrimitiveList/prims":["a"],"prims":["d"]})",
+       R"({"prims":["d","b","c"]})"},
+      {"order", R"({"items":[{"name":"a"},{"name":"b"}]})",
+       R"({"$setElementOrder/items":[{"name":"b"},{"name":"a"}]})",
        R"({"items":[{"name":"b"},{"name":"a"}]})"},
       {"order with addition", R"({"items":[{"name":"a"},{"name":"b"}]})",
        R"({"$setElementOrder/items":[{"name":"a"},{"name":"c"},{"name":"b"}],"items":[{"name":"c","value":1}]})",
@@ -161,25 +178,35 @@ TEST_CASE("strategic merge patch") {
        R"({"$setElementOrder/items":[{"name":"a"},{"name":"b"}],"items":[{"name":"b","value":2}]})",
        R"({"items":[{"name":"a"},{"name":"s"},{"name":"b","value":2}]})"},
       {"order and delete", R"({"items":[{"name":"a"},{"name":"b"}]})",
-       R"({"$setElementOrder/items":[{"name":"b"}],"items":[{"name":"a","$patch":"delete"}]})", R"({"items":[{"name":"b"}]})"},
-      {"order of a new list", "{}", R"({"$setElementOrder/items":[{"name":"b"},{"name":"a"}],"items":[{"name":"b"},{"name":"a"}]})",
+       R"({"$setElementOrder/items":[{"name":"b"}],"items":[{"name":"a","$patch":"delete"}]})",
+       R"({"items":[{"name":"b"}]})"},
+      {"order of a new list", "{}",
+       R"({"$setElementOrder/items":[{"name":"b"},{"name":"a"}],"items":[{"name":"b"},{"name":"a"}]})",
        R"({"items":[{"name":"b"},{"name":"a"}]})"},
-      {"retainKeys", R"({"strategy":{"name":"x","value":1}})", R"({"strategy":{"$retainKeys":["name"],"name":"y"}})", R"({"strategy":{"name":"y"}})"},
+      {"retainKeys", R"({"strategy":{"name":"x","value":1}})",
+       R"({"strategy":{"$retainKeys":["name"],"name":"y"}})", R"({"strategy":{"name":"y"}})"},
       {"nested merge", R"({"items":[{"name":"a","nested":[{"name":"x","value":1}]}]})",
        R"({"items":[{"name":"a","nested":[{"name":"x","value":2},{"name":"y"}]}]})",
        R"({"items":[{"name":"a","nested":[{"name":"x","value":2},{"name":"y"}]}]})"},
-      {"unknown fields are kept", R"({"value":1})", R"({"zz":{"a":null,"b":[1]}})", R"({"value":1,"zz":{"b":[1]}})"},
+      {"unknown fields are kept", R"({"value":1})", R"({"zz":{"a":null,"b":[1]}})",
+       R"({"value":1,"zz":{"b":[1]}})"},
       {"type change", R"({"labels":"text"})", R"({"labels":{"a":"1"}})", R"({"labels":{"a":"1"}})"},
-      {"missing key", R"({"items":[{"name":"a"}]})", R"({"items":[{"value":1}]})", "422 does not contain declared merge key: name"},
+      {"missing key", R"({"items":[{"name":"a"}]})", R"({"items":[{"value":1}]})",
+       "422 does not contain declared merge key: name"},
       {"unknown directive", R"({"labels":{}})", R"({"labels":{"$patch":"frob"}})", "422 unknown patch type"},
-      {"bad retainKeys", R"({"strategy":{}})", R"({"strategy":{"$retainKeys":["name"],"value":1}})", "400 retainKeys"},
-      {"retainKeys no list", R"({"strategy":{}})", R"({"strategy":{"$retainKeys":"name"}})", "400 retainKeys"},
+      {"bad retainKeys", R"({"strategy":{}})", R"({"strategy":{"$retainKeys":["name"],"value":1}})",
+       "400 retainKeys"},
+      {"retainKeys no list", R"({"strategy":{}})", R"({"strategy":{"$retainKeys":"name"}})",
+       "400 retainKeys"},
       {"bad order", R"({"items":[]})", R"({"$setElementOrder/items":"x"})", "400 setElementOrder"},
-      {"order mismatch", R"({"items":[{"name":"a"}]})", R"({"$setElementOrder/items":[{"name":"a"}],"items":[{"name":"b"}]})", "422 doesn't match"},
+      {"order mismatch", R"({"items":[{"name":"a"}]})",
+       R"({"$setElementOrder/items":[{"name":"a"}],"items":[{"name":"b"}]})", "422 doesn't match"},
       {"primitive in object list", R"({"items":[{"name":"a"}]})", R"({"items":["x"]})", "422 expected a map"},
       {"bad delete list", R"({"prims":[]})", R"({"$deleteFromPrimitiveList/prims":1})", "400 primitive list"},
   };
   for (const Case& c : cases) {
-    run(c, [](const json::Value& p, const json::Value& d) { return apply_strategic_merge_patch(p, d, thing()); });
+    run(c, [](const json::Value& p, const json::Value& d) {
+      return apply_strategic_merge_patch(p, d, thing());
+    });
   }
 }

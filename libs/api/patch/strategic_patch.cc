@@ -10,7 +10,9 @@ constexpr std::string_view kRetainKeys = "$retainKeys";
 constexpr std::string_view kOrderPrefix = "$setElementOrder/";
 constexpr std::string_view kDeletePrefix = "$deleteFromPrimitiveList/";
 
-bool starts_with(std::string_view text, std::string_view prefix) { return text.substr(0, prefix.size()) == prefix; }
+bool starts_with(std::string_view text, std::string_view prefix) {
+  return text.substr(0, prefix.size()) == prefix;
+}
 
 Status unprocessable(std::string message) {
   Status status;
@@ -21,13 +23,14 @@ Status unprocessable(std::string message) {
 }
 
 Status no_merge_key(const json::Value& element, std::string_view key) {
-  return unprocessable("map: " + json::write(element) + " does not contain declared merge key: " + std::string(key));
+  return unprocessable("map: " + json::write(element) +
+                       " does not contain declared merge key: " + std::string(key));
 }
 Status bad_order() { return bad_request("invalid patch format of setElementOrder list"); }
 
 // How a member of an object merges.
 struct Meta {
-  const schema::Type* type = nullptr;   // of the element, when it is a struct
+  const schema::Type* type = nullptr;  // of the element, when it is a struct
   bool merge = false;
   std::string_view key;
 };
@@ -37,7 +40,8 @@ Meta meta_of(const schema::Type* type, std::string_view member) {
   const schema::Field* field = type == nullptr ? nullptr : type->find(member);
   if (field == nullptr) return {};
   Meta meta;
-  if (field->kind == schema::Kind::kStruct && field->container != schema::Container::kMap) meta.type = field->type;
+  if (field->kind == schema::Kind::kStruct && field->container != schema::Container::kMap)
+    meta.type = field->type;
   meta.merge = field->patch_merge && field->container == schema::Container::kList;
   meta.key = field->patch_merge_key;
   return meta;
@@ -56,7 +60,8 @@ bool clean(json::Value& value) {
     for (const std::string& key : drop) value.erase(key);
   } else if (value.is_array()) {
     json::Array& items = value.as_array();
-    items.erase(std::remove_if(items.begin(), items.end(), [](json::Value& item) { return !clean(item); }), items.end());
+    items.erase(std::remove_if(items.begin(), items.end(), [](json::Value& item) { return !clean(item); }),
+                items.end());
   }
   return true;
 }
@@ -69,7 +74,8 @@ bool holds_objects(const json::Value& a, const json::Value& b) {
 ApiResult<void> require_keys(const json::Array& items, std::string_view key) {
   if (key.empty()) return {};
   for (const json::Value& item : items) {
-    if (!item.is_object()) return unprocessable("expected a map, but received a " + std::string(json::to_string(item.type())));
+    if (!item.is_object())
+      return unprocessable("expected a map, but received a " + std::string(json::to_string(item.type())));
     if (item.find(key) == nullptr) return no_merge_key(item, key);
   }
   return {};
@@ -96,7 +102,8 @@ void sort_by(json::Array& items, const json::Array& order, std::string_view key)
     const std::ptrdiff_t at = index_of(order, item, key);
     keyed.emplace_back(at, std::move(item));
   }
-  std::stable_sort(keyed.begin(), keyed.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(keyed.begin(), keyed.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   for (std::size_t i = 0; i < items.size(); ++i) items[i] = std::move(keyed[i].second);
 }
 
@@ -134,17 +141,20 @@ ApiResult<void> merge_elements(json::Array& original, const json::Array& patch, 
   bool replace = false;
   json::Array kept;
   for (const json::Value& item : patch) {
-    if (!item.is_object()) return unprocessable("expected a map, but received a " + std::string(json::to_string(item.type())));
+    if (!item.is_object())
+      return unprocessable("expected a map, but received a " + std::string(json::to_string(item.type())));
     const json::Value* directive = item.find(kPatch);
     if (directive == nullptr) {
       kept.push_back(item);
     } else if (*directive == json::Value("delete")) {
       if (item.find(meta.key) == nullptr) return no_merge_key(item, meta.key);
-      for (std::ptrdiff_t at; (at = index_of(original, item, meta.key)) >= 0;) original.erase(original.begin() + at);
+      for (std::ptrdiff_t at; (at = index_of(original, item, meta.key)) >= 0;)
+        original.erase(original.begin() + at);
     } else if (*directive == json::Value("replace")) {
       replace = true;
     } else {
-      return unprocessable("unknown patch type: " + json::write(*directive) + " in map: " + json::write(item));
+      return unprocessable("unknown patch type: " + json::write(*directive) +
+                           " in map: " + json::write(item));
     }
   }
   if (replace) {
@@ -207,8 +217,8 @@ ApiResult<void> check_order(const json::Value* patch, const json::Array& order, 
     if (!key.empty() && item.find(key) == nullptr) return no_merge_key(item, key);
     while (at < order.size() && index_of({order[at]}, item, key) < 0) ++at;
     if (at++ >= order.size()) {
-      return unprocessable("The order in patch list:\n" + json::write(*patch) + "\n doesn't match $setElementOrder list:\n" +
-                           json::write(json::Value(order)));
+      return unprocessable("The order in patch list:\n" + json::write(*patch) +
+                           "\n doesn't match $setElementOrder list:\n" + json::write(json::Value(order)));
     }
   }
   return {};
@@ -222,7 +232,8 @@ ApiResult<void> apply_order(json::Value& original, const json::Value& patch, con
   json::Value* list = original.find(name);
   const json::Value* change = patch.find(name);
   if (change != nullptr && change->is_null()) return {};
-  if ((list != nullptr && !list->is_array()) || (change != nullptr && !change->is_array())) return bad_order();
+  if ((list != nullptr && !list->is_array()) || (change != nullptr && !change->is_array()))
+    return bad_order();
   const Meta meta = meta_of(type, name);
   COX_RETURN_IF_ERROR(check_order(change, order, meta.key));
   if (list == nullptr && change == nullptr) return {};
@@ -246,7 +257,9 @@ ApiResult<void> apply_retain_keys(json::Value& original, const json::Value& patc
   const json::Value* keys = patch.find(kRetainKeys);
   if (keys == nullptr) return {};
   if (!keys->is_array()) return bad_request("invalid patch format of retainKeys");
-  const auto retained = [&](const std::string& key) { return index_of(keys->as_array(), json::Value(key), {}) >= 0; };
+  const auto retained = [&](const std::string& key) {
+    return index_of(keys->as_array(), json::Value(key), {}) >= 0;
+  };
   for (const json::Member& member : patch.as_object()) {
     if (member.second.is_null() || starts_with(member.first, "$")) continue;
     if (!retained(member.first)) return bad_request("invalid patch format of retainKeys");
@@ -264,9 +277,11 @@ ApiResult<void> delete_primitives(json::Value& original, const json::Member& dir
   json::Value* list = original.find(std::string_view(directive.first).substr(kDeletePrefix.size()));
   if (list == nullptr || !list->is_array()) return {};
   json::Array& items = list->as_array();
-  items.erase(std::remove_if(items.begin(), items.end(), [&](const json::Value& item) {
-                return index_of(directive.second.as_array(), item, {}) >= 0;
-              }), items.end());
+  items.erase(std::remove_if(items.begin(), items.end(),
+                             [&](const json::Value& item) {
+                               return index_of(directive.second.as_array(), item, {}) >= 0;
+                             }),
+              items.end());
   return {};
 }
 
@@ -280,8 +295,10 @@ ApiResult<void> merge_member(json::Value& original, const json::Member& change, 
     return merge_list(*before, change.second, meta, nullptr);
   }
   json::Value fresh = change.second;
-  if (clean(fresh)) original.set(change.first, std::move(fresh));
-  else original.erase(change.first);
+  if (clean(fresh))
+    original.set(change.first, std::move(fresh));
+  else
+    original.erase(change.first);
   return {};
 }
 
@@ -298,7 +315,8 @@ ApiResult<void> merge_object(json::Value& original, const json::Value& patch, co
       return {};
     }
     if (!(*directive == json::Value("merge"))) {
-      return unprocessable("unknown patch type: " + json::write(*directive) + " in map: " + json::write(patch));
+      return unprocessable("unknown patch type: " + json::write(*directive) +
+                           " in map: " + json::write(patch));
     }
   }
   COX_RETURN_IF_ERROR(apply_retain_keys(original, patch));
@@ -313,7 +331,8 @@ ApiResult<void> merge_object(json::Value& original, const json::Value& patch, co
     COX_RETURN_IF_ERROR(apply_order(original, patch, member, type, done));
   }
   for (const json::Member& member : patch.as_object()) {
-    if (member.first == kPatch || member.first == kRetainKeys || starts_with(member.first, kOrderPrefix)) continue;
+    if (member.first == kPatch || member.first == kRetainKeys || starts_with(member.first, kOrderPrefix))
+      continue;
     if (starts_with(member.first, kDeletePrefix)) {
       COX_RETURN_IF_ERROR(delete_primitives(original, member));
     } else if (member.second.is_null()) {

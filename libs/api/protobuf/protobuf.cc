@@ -20,7 +20,7 @@ using schema::Field;
 using schema::Kind;
 using schema::Type;
 
-constexpr int kMaxDepth = 64;              // of messages, embedded objects included
+constexpr int kMaxDepth = 64;                // of messages, embedded objects included
 constexpr std::size_t kMaxValues = 500'000;  // list items and map entries: two bytes each can ask for one
 constexpr std::string_view kMagic("k8s\0", 4);
 
@@ -83,7 +83,8 @@ bool Decoder::text(const WireReader& reader, std::string_view bytes, std::string
 }
 
 bool Decoder::count_value(const WireReader& reader) {
-  return ++values_ <= kMaxValues || fail(reader.offset(), "more than " + std::to_string(kMaxValues) + " list items and map entries");
+  return ++values_ <= kMaxValues ||
+         fail(reader.offset(), "more than " + std::to_string(kMaxValues) + " list items and map entries");
 }
 
 bool Decoder::text_message(WireReader reader, std::uint32_t number, std::string_view& out) {
@@ -159,11 +160,14 @@ bool Decoder::string_list(WireReader reader, json::Value& out) {
 bool Decoder::scalar(const WireReader& reader, const WireField& wire, const Field& field, json::Value& out) {
   const bool wants_varint = is_varint_kind(field.kind);
   if (field.kind == Kind::kDouble) {
-    if (wire.type != WireType::kFixed64) return fail(reader.offset(), "field " + std::string(field.name) + " is no double");
+    if (wire.type != WireType::kFixed64)
+      return fail(reader.offset(), "field " + std::string(field.name) + " is no double");
     const double number = std::bit_cast<double>(wire.varint);
-    if (!std::isfinite(number)) return fail(reader.offset(), "field " + std::string(field.name) + " is no finite number");
+    if (!std::isfinite(number))
+      return fail(reader.offset(), "field " + std::string(field.name) + " is no finite number");
     // Whole numbers print without a fraction in JSON.
-    const bool whole = number < 1e15 && number > -1e15 && number == static_cast<double>(static_cast<long>(number));
+    const bool whole =
+        number < 1e15 && number > -1e15 && number == static_cast<double>(static_cast<long>(number));
     out = whole ? json::Value(static_cast<long>(number)) : json::Value(number);
     return true;
   }
@@ -177,10 +181,15 @@ bool Decoder::scalar(const WireReader& reader, const WireField& wire, const Fiel
   const WireReader inner(wire.bytes, reader.offset_of(wire.bytes));
   std::string_view checked;
   switch (field.kind) {
-    case Kind::kBytes: out = json::Value(base64_encode(wire.bytes)); return true;
-    case Kind::kTime: return time(reader, wire, false, out);
-    case Kind::kMicroTime: return time(reader, wire, true, out);
-    case Kind::kIntOrString: return int_or_string(inner, out);
+    case Kind::kBytes:
+      out = json::Value(base64_encode(wire.bytes));
+      return true;
+    case Kind::kTime:
+      return time(reader, wire, false, out);
+    case Kind::kMicroTime:
+      return time(reader, wire, true, out);
+    case Kind::kIntOrString:
+      return int_or_string(inner, out);
     case Kind::kQuantity:
       if (!text_message(inner, 1, checked) || !text(inner, checked, checked)) return false;
       out = json::Value(checked.empty() ? std::string_view("0") : checked);
@@ -203,18 +212,21 @@ bool Decoder::scalar(const WireReader& reader, const WireField& wire, const Fiel
   }
 }
 
-bool Decoder::props_or(WireReader& reader, const WireField& wire, const Field& field, json::Value& out, int depth) {
+bool Decoder::props_or(WireReader& reader, const WireField& wire, const Field& field, json::Value& out,
+                       int depth) {
   WireReader inner(wire.bytes, reader.offset_of(wire.bytes));
   WireField part;
   while (!inner.at_end()) {
     if (!inner.next(part)) return fail(inner.offset(), "damaged schema");
-    // OrArray: schema = 1, schemas = 2.  OrBool: allows = 1, schema = 2.  OrStringArray: schema = 1, property = 2.
+    // OrArray: schema = 1, schemas = 2.  OrBool: allows = 1, schema = 2.  OrStringArray: schema = 1, property
+    // = 2.
     const bool is_bool = field.any == AnyKind::kJsonSchemaPropsOrBool;
     if (is_bool && part.number == 1) {
       if (!out.is_object()) out = json::Value(part.varint != 0);
     } else if (part.type == WireType::kBytes && part.number == (is_bool ? 2U : 1U)) {
       json::Object object;
-      if (!message(WireReader(part.bytes, inner.offset_of(part.bytes)), *field.type, object, depth + 1)) return false;
+      if (!message(WireReader(part.bytes, inner.offset_of(part.bytes)), *field.type, object, depth + 1))
+        return false;
       out = json::Value(std::move(object));
     } else if (part.type == WireType::kBytes && part.number == 2) {
       if (!out.is_array()) out = json::Value::array();
@@ -225,7 +237,8 @@ bool Decoder::props_or(WireReader& reader, const WireField& wire, const Field& f
         out.push_back(item);
       } else {
         json::Object object;
-        if (!message(WireReader(part.bytes, inner.offset_of(part.bytes)), *field.type, object, depth + 1)) return false;
+        if (!message(WireReader(part.bytes, inner.offset_of(part.bytes)), *field.type, object, depth + 1))
+          return false;
         out.push_back(json::Value(std::move(object)));
       }
     }
@@ -233,8 +246,10 @@ bool Decoder::props_or(WireReader& reader, const WireField& wire, const Field& f
   return true;
 }
 
-bool Decoder::any(WireReader& reader, const WireField& wire, const Field& field, json::Value& out, int depth) {
-  if (wire.type != WireType::kBytes) return fail(reader.offset(), "field " + std::string(field.name) + " has the wrong wire type");
+bool Decoder::any(WireReader& reader, const WireField& wire, const Field& field, json::Value& out,
+                  int depth) {
+  if (wire.type != WireType::kBytes)
+    return fail(reader.offset(), "field " + std::string(field.name) + " has the wrong wire type");
   if (depth > kMaxDepth) return fail(reader.offset(), "nested too deeply");
   if (field.any != AnyKind::kRawExtension && field.any != AnyKind::kFieldsV1 && field.any != AnyKind::kJson) {
     return props_or(reader, wire, field, out, depth);
@@ -265,18 +280,23 @@ bool Decoder::embedded(const WireReader& reader, std::string_view raw, json::Val
   return true;
 }
 
-bool Decoder::value(WireReader& reader, const WireField& wire, const Field& field, json::Value& out, int depth) {
+bool Decoder::value(WireReader& reader, const WireField& wire, const Field& field, json::Value& out,
+                    int depth) {
   if (field.kind == Kind::kAny) return any(reader, wire, field, out, depth);
   if (field.kind != Kind::kStruct) return scalar(reader, wire, field, out);
-  if (wire.type != WireType::kBytes) return fail(reader.offset(), "field " + std::string(field.name) + " has the wrong wire type");
+  if (wire.type != WireType::kBytes)
+    return fail(reader.offset(), "field " + std::string(field.name) + " has the wrong wire type");
   json::Object object;
-  if (!message(WireReader(wire.bytes, reader.offset_of(wire.bytes)), *field.type, object, depth + 1)) return false;
+  if (!message(WireReader(wire.bytes, reader.offset_of(wire.bytes)), *field.type, object, depth + 1))
+    return false;
   out = json::Value(std::move(object));
   return true;
 }
 
-bool Decoder::map_entry(WireReader& reader, const WireField& wire, const Field& field, json::Object& out, int depth) {
-  if (wire.type != WireType::kBytes) return fail(reader.offset(), "field " + std::string(field.name) + " has the wrong wire type");
+bool Decoder::map_entry(WireReader& reader, const WireField& wire, const Field& field, json::Object& out,
+                        int depth) {
+  if (wire.type != WireType::kBytes)
+    return fail(reader.offset(), "field " + std::string(field.name) + " has the wrong wire type");
   WireReader entry(wire.bytes, reader.offset_of(wire.bytes));
   WireField part;
   std::string key;
@@ -292,7 +312,8 @@ bool Decoder::map_entry(WireReader& reader, const WireField& wire, const Field& 
     }
     if (part.number != 2) continue;
     const bool good = field.container == Container::kMapOfList
-                          ? part.type == WireType::kBytes && string_list(WireReader(part.bytes, entry.offset_of(part.bytes)), item)
+                          ? part.type == WireType::kBytes &&
+                                string_list(WireReader(part.bytes, entry.offset_of(part.bytes)), item)
                           : value(entry, part, field, item, depth);
     if (!good) return fail(entry.offset(), "damaged map value");
   }
@@ -310,7 +331,8 @@ void drop_shadowed_entries(json::Object& map) {
   std::vector<const json::Member*> sorted;
   sorted.reserve(map.size());
   for (const json::Member& member : map) sorted.push_back(&member);
-  std::sort(sorted.begin(), sorted.end(), [](const auto* a, const auto* b) { return a->first != b->first ? a->first < b->first : a < b; });
+  std::sort(sorted.begin(), sorted.end(),
+            [](const auto* a, const auto* b) { return a->first != b->first ? a->first < b->first : a < b; });
   const auto same = [](const auto* a, const auto* b) { return a->first == b->first; };
   if (std::adjacent_find(sorted.begin(), sorted.end(), same) == sorted.end()) return;
   std::vector<const json::Member*> last;
@@ -323,7 +345,8 @@ void drop_shadowed_entries(json::Object& map) {
   map = std::move(kept);
 }
 
-bool Decoder::repeated(WireReader& reader, const WireField& wire, const Field& field, json::Object& out, int depth) {
+bool Decoder::repeated(WireReader& reader, const WireField& wire, const Field& field, json::Object& out,
+                       int depth) {
   if (json::Value& list = out[field.name]; !list.is_array()) list = json::Value::array();
   if (is_varint_kind(field.kind) && wire.type == WireType::kBytes) {  // packed
     WireReader packed(wire.bytes, reader.offset_of(wire.bytes));
@@ -341,7 +364,8 @@ bool Decoder::repeated(WireReader& reader, const WireField& wire, const Field& f
   return true;
 }
 
-bool Decoder::field(WireReader& reader, const WireField& wire, const Field& field, json::Object& out, int depth) {
+bool Decoder::field(WireReader& reader, const WireField& wire, const Field& field, json::Object& out,
+                    int depth) {
   if (field.container == Container::kList) return repeated(reader, wire, field, out, depth);
   if (field.container != Container::kOne) return map_entry(reader, wire, field, out, depth);
   json::Value item;
@@ -367,7 +391,9 @@ bool Decoder::inlined(WireReader reader, const Type& type, std::int32_t path, js
     if (match != nullptr) {
       if (!field(reader, wire, *match, out, depth)) return false;
     } else if (passes_through && wire.type == WireType::kBytes && path < 65536) {
-      if (!inlined(WireReader(wire.bytes, reader.offset_of(wire.bytes)), type, path * 256 + number, out, depth + 1)) return false;
+      if (!inlined(WireReader(wire.bytes, reader.offset_of(wire.bytes)), type, path * 256 + number, out,
+                   depth + 1))
+        return false;
     }
   }
   return true;
@@ -396,15 +422,19 @@ bool Decoder::message(WireReader reader, const Type& type, json::Object& out, in
 const Type* type_of(std::string_view api_version, std::string_view kind) {
   const std::size_t slash = api_version.find('/');
   const std::string_view group = slash == std::string_view::npos ? "" : api_version.substr(0, slash);
-  const std::string_view version = slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
+  const std::string_view version =
+      slash == std::string_view::npos ? api_version : api_version.substr(slash + 1);
   if (const schema::Resource* resource = schema::find_kind(group, version, kind)) return resource->type;
   // Kinds that no collection holds: options are accepted under any group, as upstream does.
-  static constexpr std::string_view kOptions[] = {"DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions", "GetOptions", "ListOptions", "Status"};
+  static constexpr std::string_view kOptions[] = {"DeleteOptions", "CreateOptions", "UpdateOptions",
+                                                  "PatchOptions",  "GetOptions",    "ListOptions",
+                                                  "Status"};
   for (const std::string_view option : kOptions) {
     if (kind == option) return schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1." + std::string(kind));
   }
   const std::string package(group.substr(0, group.find('.')));
-  return schema::find_type("io.k8s.api." + (package.empty() ? std::string("core") : package) + "." + std::string(version) + "." + std::string(kind));
+  return schema::find_type("io.k8s.api." + (package.empty() ? std::string("core") : package) + "." +
+                           std::string(version) + "." + std::string(kind));
 }
 
 struct Envelope {
@@ -413,13 +443,15 @@ struct Envelope {
 };
 
 // `origin` is where `bytes` starts in the whole body. False: `why` and `offset` say what is wrong.
-bool read_envelope(std::string_view bytes, std::size_t origin, Envelope& envelope, std::string& why, std::size_t& offset) {
+bool read_envelope(std::string_view bytes, std::size_t origin, Envelope& envelope, std::string& why,
+                   std::size_t& offset) {
   const auto damaged = [&](std::size_t at, std::string reason) {
     why = std::move(reason);
     offset = at;
     return false;
   };
-  if (!bytes.starts_with(kMagic)) return damaged(origin, "the body does not start with the Kubernetes magic bytes");
+  if (!bytes.starts_with(kMagic))
+    return damaged(origin, "the body does not start with the Kubernetes magic bytes");
   WireReader reader(bytes.substr(kMagic.size()), origin + kMagic.size());
   WireField wire;
   while (!reader.at_end()) {
@@ -428,7 +460,8 @@ bool read_envelope(std::string_view bytes, std::size_t origin, Envelope& envelop
       envelope.raw = wire.bytes;
       envelope.raw_offset = reader.offset_of(wire.bytes);
     }
-    if (wire.number == 3 && !wire.bytes.empty()) return damaged(reader.offset(), "encoded content is not supported");
+    if (wire.number == 3 && !wire.bytes.empty())
+      return damaged(reader.offset(), "encoded content is not supported");
     if (wire.number != 1 || wire.type != WireType::kBytes) continue;
     WireReader meta(wire.bytes, reader.offset_of(wire.bytes));
     WireField part;
@@ -447,7 +480,8 @@ bool Decoder::object(std::string_view bytes, std::size_t origin, DecodedObject& 
   std::string why;
   std::size_t offset = 0;
   if (!read_envelope(bytes, origin, envelope, why, offset)) return fail(offset, why);
-  if (!is_utf8(envelope.api_version) || !is_utf8(envelope.kind)) return fail(origin, "apiVersion or kind is not UTF-8");
+  if (!is_utf8(envelope.api_version) || !is_utf8(envelope.kind))
+    return fail(origin, "apiVersion or kind is not UTF-8");
   const Type* type = type_of(envelope.api_version, envelope.kind);
   if (type == nullptr) {
     return fail(origin, "no kind \"" + std::string(envelope.kind) + "\" is registered for version \"" +
@@ -466,7 +500,8 @@ bool Decoder::object(std::string_view bytes, std::size_t origin, DecodedObject& 
 Result<DecodedObject> decode(std::string_view bytes) {
   Decoder decoder;
   DecodedObject decoded;
-  if (!decoder.object(bytes, 0, decoded, 0)) return make_error(ErrorCode::kInvalidArgument, decoder.failure());
+  if (!decoder.object(bytes, 0, decoded, 0))
+    return make_error(ErrorCode::kInvalidArgument, decoder.failure());
   return decoded;
 }
 

@@ -17,7 +17,7 @@ namespace coxswain::api::protobuf {
 struct DecodedObject {
   std::string api_version;
   std::string kind;
-  json::Value value;       // with apiVersion and kind in front
+  json::Value value;  // with apiVersion and kind in front
 };
 
 inline constexpr std::string_view kContentType = "application/vnd.kubernetes.protobuf";

@@ -34,7 +34,9 @@ std::string difference(const json::Value& a, const json::Value& b, const std::st
   }
   if (a.is_array() && b.is_array() && a.as_array().size() == b.as_array().size()) {
     for (std::size_t i = 0; i < a.as_array().size(); ++i) {
-      if (auto d = difference(a.as_array()[i], b.as_array()[i], path + "[" + std::to_string(i) + "]"); !d.empty()) return d;
+      if (auto d = difference(a.as_array()[i], b.as_array()[i], path + "[" + std::to_string(i) + "]");
+          !d.empty())
+        return d;
     }
   }
   return path + ": " + json::write(a) + " != " + json::write(b);
@@ -111,19 +113,24 @@ TEST_CASE("an unknown kind is named") {
 TEST_CASE("objects inside objects share one depth limit") {
   for (const int levels : {10, 100, 3'000}) {
     std::string body = envelope("apps/v1", "ControllerRevision", "");
-    for (int i = 0; i < levels; ++i) body = envelope("apps/v1", "ControllerRevision", bytes_field(2, bytes_field(1, body)));
+    for (int i = 0; i < levels; ++i)
+      body = envelope("apps/v1", "ControllerRevision", bytes_field(2, bytes_field(1, body)));
     INFO(levels);
-    if (levels == 10) CHECK(error_of(body) == "");
-    else CHECK(error_of(body).find("nested too deeply") != std::string::npos);
+    if (levels == 10)
+      CHECK(error_of(body) == "");
+    else
+      CHECK(error_of(body).find("nested too deeply") != std::string::npos);
   }
   const std::string deep(100, '[');
-  CHECK(error_of(envelope("apps/v1", "ControllerRevision", bytes_field(2, bytes_field(1, deep + std::string(100, ']'))))) != "");
+  CHECK(error_of(envelope("apps/v1", "ControllerRevision",
+                          bytes_field(2, bytes_field(1, deep + std::string(100, ']'))))) != "");
 }
 
 TEST_CASE("text that is not UTF-8 is refused, as it could not be read back") {
   for (const char* bad : {"x\xff", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82"}) {
     INFO(bad);
-    CHECK(error_of(envelope("v1", "ConfigMap", bytes_field(1, bytes_field(1, bad)))).find("UTF-8") != std::string::npos);
+    CHECK(error_of(envelope("v1", "ConfigMap", bytes_field(1, bytes_field(1, bad)))).find("UTF-8") !=
+          std::string::npos);
     CHECK(error_of(envelope("v1", "ConfigMap", data_entry(bad, "v"))).find("UTF-8") != std::string::npos);
     CHECK(error_of(envelope("v1", "ConfigMap", data_entry("k", bad))) != "");
   }

@@ -17,7 +17,8 @@ bool WireReader::read_fixed(int size, std::uint64_t& value) {
   if (bytes_.size() - at_ < static_cast<std::size_t>(size)) return false;
   value = 0;
   for (int i = 0; i < size; ++i) {
-    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes_[at_ + static_cast<std::size_t>(i)])) << (8 * i);
+    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes_[at_ + static_cast<std::size_t>(i)]))
+             << (8 * i);
   }
   at_ += static_cast<std::size_t>(size);
   return true;
@@ -28,7 +29,8 @@ bool WireReader::next(WireField& field) {
   if (!read_varint(tag) || (tag >> 3) == 0 || (tag >> 3) > 0x1fffffff) return false;
   field.number = static_cast<std::uint32_t>(tag >> 3);
   field.varint = 0;
-  field.bytes = bytes_.substr(at_, 0);  // callers that expect another wire type see nothing, not the last field
+  field.bytes =
+      bytes_.substr(at_, 0);  // callers that expect another wire type see nothing, not the last field
   switch (tag & 7) {
     case 0:
       field.type = WireType::kVarint;
@@ -47,7 +49,8 @@ bool WireReader::next(WireField& field) {
       at_ += static_cast<std::size_t>(size);
       return true;
     }
-    default: return false;  // groups are not used
+    default:
+      return false;  // groups are not used
   }
 }
 
@@ -64,10 +67,10 @@ bool is_utf8(std::string_view text) {
       if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
     }
     const auto second = static_cast<unsigned char>(text[i + 1]);
-    if (lead == 0xe0 && second < 0xa0) return false;   // overlong
-    if (lead == 0xed && second > 0x9f) return false;   // surrogate
-    if (lead == 0xf0 && second < 0x90) return false;   // overlong
-    if (lead == 0xf4 && second > 0x8f) return false;   // above U+10FFFF
+    if (lead == 0xe0 && second < 0xa0) return false;  // overlong
+    if (lead == 0xed && second > 0x9f) return false;  // surrogate
+    if (lead == 0xf0 && second < 0x90) return false;  // overlong
+    if (lead == 0xf4 && second > 0x8f) return false;  // above U+10FFFF
     i += size;
   }
   return true;

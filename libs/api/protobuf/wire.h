@@ -11,8 +11,8 @@ enum class WireType : std::uint8_t { kVarint = 0, kFixed64 = 1, kBytes = 2, kFix
 struct WireField {
   std::uint32_t number = 0;
   WireType type = WireType::kVarint;
-  std::uint64_t varint = 0;        // kVarint, kFixed64, kFixed32; else 0
-  std::string_view bytes;          // kBytes; else empty
+  std::uint64_t varint = 0;  // kVarint, kFixed64, kFixed32; else 0
+  std::string_view bytes;    // kBytes; else empty
 };
 
 class WireReader {
@@ -25,7 +25,9 @@ class WireReader {
   bool read_varint(std::uint64_t& value);
   std::size_t offset() const { return origin_ + at_; }
   // Offset of a kBytes field's first byte in the whole body; `inner` must come from this reader.
-  std::size_t offset_of(std::string_view inner) const { return origin_ + static_cast<std::size_t>(inner.data() - bytes_.data()); }
+  std::size_t offset_of(std::string_view inner) const {
+    return origin_ + static_cast<std::size_t>(inner.data() - bytes_.data());
+  }
 
  private:
   bool read_fixed(int size, std::uint64_t& value);

@@ -5,8 +5,9 @@
 namespace coxswain::api::schema {
 
 const Field* Type::find(std::string_view json_name) const {
-  const auto at = std::lower_bound(by_name.begin(), by_name.end(), json_name,
-                                   [this](std::uint16_t i, std::string_view name) { return fields[i].name < name; });
+  const auto at =
+      std::lower_bound(by_name.begin(), by_name.end(), json_name,
+                       [this](std::uint16_t i, std::string_view name) { return fields[i].name < name; });
   return at != by_name.end() && fields[*at].name == json_name ? &fields[*at] : nullptr;
 }
 

@@ -13,7 +13,9 @@ using namespace coxswain::api::schema;
 
 namespace {
 
-std::string where(const Type& type, const Field& field) { return std::string(type.name) + "." + std::string(field.name); }
+std::string where(const Type& type, const Field& field) {
+  return std::string(type.name) + "." + std::string(field.name);
+}
 
 bool needs_type(const Field& field) {
   if (field.kind == Kind::kStruct) return true;
@@ -85,7 +87,8 @@ TEST_CASE("a protobuf number stands once in its message") {
       // An inlined message's own number must not be a field beside it.
       if (field.protobuf_inline == 0) continue;
       for (const Field& other : type->fields) {
-        CHECK_FALSE((other.protobuf_inline == field.protobuf_inline >> 8 && other.protobuf_number == (field.protobuf_inline & 0xff)));
+        CHECK_FALSE((other.protobuf_inline == field.protobuf_inline >> 8 &&
+                     other.protobuf_number == (field.protobuf_inline & 0xff)));
       }
     }
   }
@@ -99,7 +102,8 @@ TEST_CASE("resources are sorted, found, and complete enough to be served") {
     INFO(resource.group << "/" << resource.version << " " << resource.plural);
     if (i > 0) {
       const Resource& before = resources[i - 1];
-      CHECK(std::tie(before.group, before.version, before.plural) < std::tie(resource.group, resource.version, resource.plural));
+      CHECK(std::tie(before.group, before.version, before.plural) <
+            std::tie(resource.group, resource.version, resource.plural));
     }
     CHECK(find_resource(resource.group, resource.version, resource.plural) == &resource);
     CHECK(find_kind(resource.group, resource.version, resource.kind) == &resource);
@@ -110,18 +114,31 @@ TEST_CASE("resources are sorted, found, and complete enough to be served") {
     CHECK_FALSE(resource.verbs.empty());
     if (!resource.served || !contains(resource.verbs, "list")) continue;
     REQUIRE_FALSE(resource.columns.empty());
-    const auto first_named = std::find_if(resource.columns.begin(), resource.columns.end(),
-                                          [](const PrinterColumn& column) { return column.format == "name"; });
+    const auto first_named =
+        std::find_if(resource.columns.begin(), resource.columns.end(),
+                     [](const PrinterColumn& column) { return column.format == "name"; });
     CHECK(first_named != resource.columns.end());
     CHECK(resource.type->find("metadata") != nullptr);
   }
 }
 
 TEST_CASE("what has behaviour behind it is served") {
-  const std::set<std::string> expected = {
-      "/namespaces", "/nodes", "/pods", "/services", "/endpoints", "/configmaps", "/secrets", "/serviceaccounts", "/events",
-      "events.k8s.io/events", "discovery.k8s.io/endpointslices", "apps/replicasets", "apps/deployments", "apps/controllerrevisions",
-      "coordination.k8s.io/leases", "authentication.k8s.io/selfsubjectreviews"};
+  const std::set<std::string> expected = {"/namespaces",
+                                          "/nodes",
+                                          "/pods",
+                                          "/services",
+                                          "/endpoints",
+                                          "/configmaps",
+                                          "/secrets",
+                                          "/serviceaccounts",
+                                          "/events",
+                                          "events.k8s.io/events",
+                                          "discovery.k8s.io/endpointslices",
+                                          "apps/replicasets",
+                                          "apps/deployments",
+                                          "apps/controllerrevisions",
+                                          "coordination.k8s.io/leases",
+                                          "authentication.k8s.io/selfsubjectreviews"};
   std::set<std::string> served;
   for (const Resource& resource : catalogue().resources) {
     if (resource.served) served.insert(std::string(resource.group) + "/" + std::string(resource.plural));
@@ -173,10 +190,13 @@ TEST_CASE("facts that merges, defaults and decoding stand on") {
   CHECK(empty_dir.protobuf_number == 2);
   CHECK(field_of("io.k8s.api.core.v1.ServicePort", "protocol").default_json == "\"TCP\"");
   CHECK(field_of("io.k8s.api.core.v1.AzureDiskVolumeSource", "cachingMode").default_json == "\"ReadWrite\"");
-  CHECK(field_of("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "finalizers").list_type == ListType::kSet);
+  CHECK(field_of("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "finalizers").list_type ==
+        ListType::kSet);
   CHECK(field_of("io.k8s.api.core.v1.PodSpec", "nodeSelector").map_atomic);
-  for (const char* atomic : {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector", "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference",
-                             "io.k8s.api.core.v1.ObjectReference", "io.k8s.api.core.v1.LocalObjectReference"}) {
+  for (const char* atomic :
+       {"io.k8s.apimachinery.pkg.apis.meta.v1.LabelSelector",
+        "io.k8s.apimachinery.pkg.apis.meta.v1.OwnerReference", "io.k8s.api.core.v1.ObjectReference",
+        "io.k8s.api.core.v1.LocalObjectReference"}) {
     INFO(atomic);
     REQUIRE(find_type(atomic) != nullptr);
     CHECK(find_type(atomic)->map_atomic);

@@ -39,7 +39,8 @@ void read(const json::Value& value, MicroTime& out) {
   const std::string& text = value.as_string();
   if (text.size() > 20 && text[19] == '.') {
     int scale = 100;
-    for (std::size_t i = 23; i < text.size() && i < 26 && text[i] >= '0' && text[i] <= '9'; ++i, scale /= 10) {
+    for (std::size_t i = 23; i < text.size() && i < 26 && text[i] >= '0' && text[i] <= '9';
+         ++i, scale /= 10) {
       micros += (text[i] - '0') * scale;
     }
   }
@@ -61,8 +62,10 @@ void read_bytes(const json::Value& value, std::string& out) {
   if (auto bytes = base64_decode(value.as_string())) out = std::move(*bytes);
 }
 void read_quantity(const json::Value& value, std::string& out) {
-  if (value.is_string()) out = value.as_string();
-  else if (value.is_number()) out = json::write(value);
+  if (value.is_string())
+    out = value.as_string();
+  else if (value.is_number())
+    out = json::write(value);
 }
 
 json::Value write(const std::string& value) { return value; }
@@ -70,7 +73,9 @@ json::Value write(bool value) { return value; }
 json::Value write(std::int32_t value) { return value; }
 json::Value write(std::int64_t value) { return json::Value(static_cast<long>(value)); }
 json::Value write(double value) { return value; }
-json::Value write(const Time& value) { return value.is_zero() ? json::Value() : json::Value(format_rfc3339(value.unix_ms)); }
+json::Value write(const Time& value) {
+  return value.is_zero() ? json::Value() : json::Value(format_rfc3339(value.unix_ms));
+}
 
 json::Value write(const MicroTime& value) {
   if (value.is_zero()) return {};

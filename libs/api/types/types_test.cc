@@ -47,12 +47,18 @@ void round_trip(const char* file) {
 }  // namespace
 
 TEST_CASE("typed structs keep every field of every sample") {
-  round_trip<api::admissionregistration::v1::MutatingAdmissionPolicy>("admissionregistration.k8s.io.v1.MutatingAdmissionPolicy");
-  round_trip<api::admissionregistration::v1::MutatingAdmissionPolicyBinding>("admissionregistration.k8s.io.v1.MutatingAdmissionPolicyBinding");
-  round_trip<api::admissionregistration::v1::MutatingWebhookConfiguration>("admissionregistration.k8s.io.v1.MutatingWebhookConfiguration");
-  round_trip<api::admissionregistration::v1::ValidatingAdmissionPolicy>("admissionregistration.k8s.io.v1.ValidatingAdmissionPolicy");
-  round_trip<api::admissionregistration::v1::ValidatingAdmissionPolicyBinding>("admissionregistration.k8s.io.v1.ValidatingAdmissionPolicyBinding");
-  round_trip<api::admissionregistration::v1::ValidatingWebhookConfiguration>("admissionregistration.k8s.io.v1.ValidatingWebhookConfiguration");
+  round_trip<api::admissionregistration::v1::MutatingAdmissionPolicy>(
+      "admissionregistration.k8s.io.v1.MutatingAdmissionPolicy");
+  round_trip<api::admissionregistration::v1::MutatingAdmissionPolicyBinding>(
+      "admissionregistration.k8s.io.v1.MutatingAdmissionPolicyBinding");
+  round_trip<api::admissionregistration::v1::MutatingWebhookConfiguration>(
+      "admissionregistration.k8s.io.v1.MutatingWebhookConfiguration");
+  round_trip<api::admissionregistration::v1::ValidatingAdmissionPolicy>(
+      "admissionregistration.k8s.io.v1.ValidatingAdmissionPolicy");
+  round_trip<api::admissionregistration::v1::ValidatingAdmissionPolicyBinding>(
+      "admissionregistration.k8s.io.v1.ValidatingAdmissionPolicyBinding");
+  round_trip<api::admissionregistration::v1::ValidatingWebhookConfiguration>(
+      "admissionregistration.k8s.io.v1.ValidatingWebhookConfiguration");
   round_trip<api::apps::v1::ControllerRevision>("apps.v1.ControllerRevision");
   round_trip<api::apps::v1::DaemonSet>("apps.v1.DaemonSet");
   round_trip<api::apps::v1::Deployment>("apps.v1.Deployment");
@@ -60,15 +66,19 @@ TEST_CASE("typed structs keep every field of every sample") {
   round_trip<api::apps::v1::StatefulSet>("apps.v1.StatefulSet");
   round_trip<api::authentication::v1::SelfSubjectReview>("authentication.k8s.io.v1.SelfSubjectReview");
   round_trip<api::authentication::v1::TokenReview>("authentication.k8s.io.v1.TokenReview");
-  round_trip<api::authorization::v1::LocalSubjectAccessReview>("authorization.k8s.io.v1.LocalSubjectAccessReview");
-  round_trip<api::authorization::v1::SelfSubjectAccessReview>("authorization.k8s.io.v1.SelfSubjectAccessReview");
-  round_trip<api::authorization::v1::SelfSubjectRulesReview>("authorization.k8s.io.v1.SelfSubjectRulesReview");
+  round_trip<api::authorization::v1::LocalSubjectAccessReview>(
+      "authorization.k8s.io.v1.LocalSubjectAccessReview");
+  round_trip<api::authorization::v1::SelfSubjectAccessReview>(
+      "authorization.k8s.io.v1.SelfSubjectAccessReview");
+  round_trip<api::authorization::v1::SelfSubjectRulesReview>(
+      "authorization.k8s.io.v1.SelfSubjectRulesReview");
   round_trip<api::authorization::v1::SubjectAccessReview>("authorization.k8s.io.v1.SubjectAccessReview");
   round_trip<api::autoscaling::v1::HorizontalPodAutoscaler>("autoscaling.v1.HorizontalPodAutoscaler");
   round_trip<api::autoscaling::v2::HorizontalPodAutoscaler>("autoscaling.v2.HorizontalPodAutoscaler");
   round_trip<api::batch::v1::CronJob>("batch.v1.CronJob");
   round_trip<api::batch::v1::Job>("batch.v1.Job");
-  round_trip<api::certificates::v1::CertificateSigningRequest>("certificates.k8s.io.v1.CertificateSigningRequest");
+  round_trip<api::certificates::v1::CertificateSigningRequest>(
+      "certificates.k8s.io.v1.CertificateSigningRequest");
   round_trip<api::coordination::v1::Lease>("coordination.k8s.io.v1.Lease");
   round_trip<api::core::v1::ComponentStatus>("core.v1.ComponentStatus");
   round_trip<api::core::v1::ConfigMap>("core.v1.ConfigMap");
@@ -89,7 +99,8 @@ TEST_CASE("typed structs keep every field of every sample") {
   round_trip<api::discovery::v1::EndpointSlice>("discovery.k8s.io.v1.EndpointSlice");
   round_trip<api::events::v1::Event>("events.k8s.io.v1.Event");
   round_trip<api::flowcontrol::v1::FlowSchema>("flowcontrol.apiserver.k8s.io.v1.FlowSchema");
-  round_trip<api::flowcontrol::v1::PriorityLevelConfiguration>("flowcontrol.apiserver.k8s.io.v1.PriorityLevelConfiguration");
+  round_trip<api::flowcontrol::v1::PriorityLevelConfiguration>(
+      "flowcontrol.apiserver.k8s.io.v1.PriorityLevelConfiguration");
   round_trip<api::networking::v1::IPAddress>("networking.k8s.io.v1.IPAddress");
   round_trip<api::networking::v1::Ingress>("networking.k8s.io.v1.Ingress");
   round_trip<api::networking::v1::IngressClass>("networking.k8s.io.v1.IngressClass");
@@ -117,7 +128,8 @@ TEST_CASE("typed structs keep every field of every sample") {
 
 TEST_CASE("no sample is forgotten above") {
   int samples = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("libs/api/protobuf/testdata")) samples += entry.path().extension() == ".json";
+  for (const auto& entry : std::filesystem::directory_iterator("libs/api/protobuf/testdata"))
+    samples += entry.path().extension() == ".json";
   CHECK(samples == 66);
 }
 
@@ -142,7 +154,8 @@ TEST_CASE("wrong types are skipped, zero values are left out, required fields st
 
 TEST_CASE("times keep their precision") {
   api::coordination::v1::LeaseSpec lease{};
-  const auto sample = json::parse(R"({"renewTime":"2026-11-20T22:33:28.000123Z","acquireTime":"2026-11-20T22:33:28.999999Z"})");
+  const auto sample = json::parse(
+      R"({"renewTime":"2026-11-20T22:33:28.000123Z","acquireTime":"2026-11-20T22:33:28.999999Z"})");
   REQUIRE(sample.ok());
   from_json(*sample, lease);
   REQUIRE(lease.renewTime.has_value());

@@ -19,8 +19,10 @@ void validate_ports(const json::Value& container, const std::string& path, Field
       if (!names.insert(name).second) errors.duplicate(at + ".name", name);
     }
     const std::int64_t number = port.get_int("containerPort");
-    if (number == 0) errors.required(at + ".containerPort");
-    else errors.port(at + ".containerPort", number);
+    if (number == 0)
+      errors.required(at + ".containerPort");
+    else
+      errors.port(at + ".containerPort", number);
     if (port.get_int("hostPort") != 0) errors.port(at + ".hostPort", port.get_int("hostPort"));
     errors.one_of(at + ".protocol", port.get_string("protocol"), {"SCTP", "TCP", "UDP"});
   }
@@ -37,14 +39,19 @@ void validate_value_from(const json::Value& variable, const std::string& path, F
     const std::string name = kind;
     if (name == "configMapKeyRef" || name == "secretKeyRef") {
       const std::string key = reference->get_string("key");
-      if (key.empty()) errors.required(path + "." + name + ".key");
-      else errors.invalid_each(path + "." + name + ".key", key, check_config_map_key(key));
+      if (key.empty())
+        errors.required(path + "." + name + ".key");
+      else
+        errors.invalid_each(path + "." + name + ".key", key, check_config_map_key(key));
     }
-    if (name == "fieldRef" && reference->get_string("fieldPath").empty()) errors.required(path + ".fieldRef.fieldPath");
-    if (name == "resourceFieldRef" && reference->get_string("resource").empty()) errors.required(path + ".resourceFieldRef.resource");
+    if (name == "fieldRef" && reference->get_string("fieldPath").empty())
+      errors.required(path + ".fieldRef.fieldPath");
+    if (name == "resourceFieldRef" && reference->get_string("resource").empty())
+      errors.required(path + ".resourceFieldRef.resource");
   }
   if (count == 0) {
-    errors.invalid(path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
+    errors.invalid(
+        path, "", "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`");
   } else if (!variable.get_string("value").empty()) {
     errors.invalid(path, "", "may not be specified when `value` is not empty");
   } else if (count > 1) {
@@ -57,8 +64,10 @@ void validate_env(const json::Value& container, const std::string& path, FieldEr
   for (const json::Value& variable : list_at(container, "env")) {
     const std::string at = indexed(path + ".env", index++);
     const std::string name = variable.get_string("name");
-    if (name.empty()) errors.required(at + ".name");
-    else errors.invalid_each(at + ".name", name, check_env_var_name(name));
+    if (name.empty())
+      errors.required(at + ".name");
+    else
+      errors.invalid_each(at + ".name", name, check_env_var_name(name));
     validate_value_from(variable, at + ".valueFrom", errors);
   }
   index = 0;
@@ -66,25 +75,31 @@ void validate_env(const json::Value& container, const std::string& path, FieldEr
     const std::string at = indexed(path + ".envFrom", index++);
     const json::Value* map = source.find("configMapRef");
     const json::Value* secret = source.find("secretRef");
-    if (map == nullptr && secret == nullptr) errors.invalid(at, "", "must specify one of: `configMapRef` or `secretRef`");
-    if (map != nullptr && secret != nullptr) errors.invalid(at, "", "may not have more than one field specified at a time");
+    if (map == nullptr && secret == nullptr)
+      errors.invalid(at, "", "must specify one of: `configMapRef` or `secretRef`");
+    if (map != nullptr && secret != nullptr)
+      errors.invalid(at, "", "may not have more than one field specified at a time");
     if (map != nullptr && map->get_string("name").empty()) errors.required(at + ".configMapRef.name");
     if (secret != nullptr && secret->get_string("name").empty()) errors.required(at + ".secretRef.name");
   }
 }
 
-void validate_mounts(const json::Value& container, const std::string& path, const std::vector<std::string>& volumes,
-                     FieldErrors& errors) {
+void validate_mounts(const json::Value& container, const std::string& path,
+                     const std::vector<std::string>& volumes, FieldErrors& errors) {
   std::set<std::string> places;
   std::size_t index = 0;
   for (const json::Value& mount : list_at(container, "volumeMounts")) {
     const std::string at = indexed(path + ".volumeMounts", index++);
     const std::string name = mount.get_string("name");
-    if (name.empty()) errors.required(at + ".name");
-    else if (std::find(volumes.begin(), volumes.end(), name) == volumes.end()) errors.not_found(at + ".name", name);
+    if (name.empty())
+      errors.required(at + ".name");
+    else if (std::find(volumes.begin(), volumes.end(), name) == volumes.end())
+      errors.not_found(at + ".name", name);
     const std::string place = mount.get_string("mountPath");
-    if (place.empty()) errors.required(at + ".mountPath");
-    else if (!places.insert(place).second) errors.invalid(at + ".mountPath", place, "must be unique");
+    if (place.empty())
+      errors.required(at + ".mountPath");
+    else if (!places.insert(place).second)
+      errors.invalid(at + ".mountPath", place, "must be unique");
     const std::string sub = mount.get_string("subPath");
     if (!sub.empty() && sub[0] == '/') errors.invalid(at + ".subPath", sub, "must be a relative path");
     for (const std::string& part : split(sub, '/')) {
@@ -95,8 +110,10 @@ void validate_mounts(const json::Value& container, const std::string& path, cons
 
 void validate_target_port(const json::Value* port, const std::string& path, FieldErrors& errors) {
   if (port == nullptr) return errors.invalid(path, 0, "must be between 1 and 65535, inclusive");
-  if (port->type() == json::Type::kInt) errors.port(path, port->as_int());
-  else if (port->is_string()) errors.invalid_each(path, *port, check_port_name(port->as_string()));
+  if (port->type() == json::Type::kInt)
+    errors.port(path, port->as_int());
+  else if (port->is_string())
+    errors.invalid_each(path, *port, check_port_name(port->as_string()));
 }
 
 // The action of a probe or a lifecycle hook.
@@ -123,18 +140,22 @@ void validate_handler(const json::Value& handler, const std::string& path, Field
   if (count == 0) errors.required(path, "must specify a handler type");
 }
 
-void validate_probe(const json::Value& container, const char* kind, const std::string& path, FieldErrors& errors) {
+void validate_probe(const json::Value& container, const char* kind, const std::string& path,
+                    FieldErrors& errors) {
   const json::Value* probe = container.find(kind);
   if (probe == nullptr || !probe->is_object()) return;
   const std::string at = path + "." + kind;
   validate_handler(*probe, at, errors);
-  for (const char* key : {"initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"}) {
+  for (const char* key :
+       {"initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"}) {
     errors.non_negative(at + "." + key, probe->get_int(key));
   }
   if (std::string_view(kind) != "readinessProbe" && probe->get_int("successThreshold", 1) > 1) {
-    errors.invalid(at + ".successThreshold", static_cast<long>(probe->get_int("successThreshold")), "must be 1");
+    errors.invalid(at + ".successThreshold", static_cast<long>(probe->get_int("successThreshold")),
+                   "must be 1");
   }
-  if (const json::Value* grace = probe->find("terminationGracePeriodSeconds"); grace != nullptr && grace->type() == json::Type::kInt) {
+  if (const json::Value* grace = probe->find("terminationGracePeriodSeconds");
+      grace != nullptr && grace->type() == json::Type::kInt) {
     if (std::string_view(kind) == "readinessProbe") {
       errors.invalid(at + ".terminationGracePeriodSeconds", *grace, "must not be set for readinessProbes");
     } else if (grace->as_int() <= 0) {
@@ -159,10 +180,13 @@ void validate_amounts(const json::Value* amounts, const std::string& path, Field
     } else {
       errors.invalid_each(at, amount.first, check_qualified_name(amount.first));
     }
-    const std::string text = amount.second.is_string() ? amount.second.as_string() : json::write(amount.second);
+    const std::string text =
+        amount.second.is_string() ? amount.second.as_string() : json::write(amount.second);
     const auto quantity = Quantity::parse(text);
-    if (!quantity.ok()) errors.invalid(at, amount.second, quantity.error().message);
-    else if (quantity->sign() < 0) errors.invalid(at, amount.second, "must be greater than or equal to 0");
+    if (!quantity.ok())
+      errors.invalid(at, amount.second, quantity.error().message);
+    else if (quantity->sign() < 0)
+      errors.invalid(at, amount.second, "must be greater than or equal to 0");
   }
 }
 
@@ -188,21 +212,26 @@ void validate_resources(const json::Value& container, const std::string& path, F
 
 }  // namespace
 
-void validate_container(const json::Value& container, const std::string& path, const std::vector<std::string>& volumes,
-                        FieldErrors& errors) {
+void validate_container(const json::Value& container, const std::string& path,
+                        const std::vector<std::string>& volumes, FieldErrors& errors) {
   const std::string image = container.get_string("image");
-  if (image.empty()) errors.required(path + ".image");
-  else if (trim(image).size() != image.size()) errors.invalid(path + ".image", image, "must not have leading or trailing whitespace");
-  errors.one_of(path + ".imagePullPolicy", container.get_string("imagePullPolicy"), {"Always", "IfNotPresent", "Never"});
+  if (image.empty())
+    errors.required(path + ".image");
+  else if (trim(image).size() != image.size())
+    errors.invalid(path + ".image", image, "must not have leading or trailing whitespace");
+  errors.one_of(path + ".imagePullPolicy", container.get_string("imagePullPolicy"),
+                {"Always", "IfNotPresent", "Never"});
   errors.one_of(path + ".terminationMessagePolicy", container.get_string("terminationMessagePolicy"),
                 {"FallbackToLogsOnError", "File"});
   validate_ports(container, path, errors);
   validate_env(container, path, errors);
   validate_mounts(container, path, volumes, errors);
-  for (const char* probe : {"livenessProbe", "readinessProbe", "startupProbe"}) validate_probe(container, probe, path, errors);
+  for (const char* probe : {"livenessProbe", "readinessProbe", "startupProbe"})
+    validate_probe(container, probe, path, errors);
   if (const json::Value* lifecycle = container.find("lifecycle")) {
     for (const char* hook : {"postStart", "preStop"}) {
-      if (const json::Value* handler = lifecycle->find(hook)) validate_handler(*handler, path + ".lifecycle." + hook, errors);
+      if (const json::Value* handler = lifecycle->find(hook))
+        validate_handler(*handler, path + ".lifecycle." + hook, errors);
     }
   }
   validate_resources(container, path, errors);

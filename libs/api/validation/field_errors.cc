@@ -60,7 +60,8 @@ void FieldErrors::port(const std::string& path, std::int64_t value) {
 void FieldErrors::one_of(const std::string& path, const std::string& value,
                          std::initializer_list<std::string_view> supported) {
   if (value.empty()) return required(path);
-  if (std::find(supported.begin(), supported.end(), value) == supported.end()) not_supported(path, value, supported);
+  if (std::find(supported.begin(), supported.end(), value) == supported.end())
+    not_supported(path, value, supported);
 }
 void FieldErrors::immutable(const std::string& path, const json::Value* before, const json::Value* now) {
   static const json::Value null;
@@ -69,7 +70,9 @@ void FieldErrors::immutable(const std::string& path, const json::Value* before, 
   if (!(a == b)) invalid(path, b, "field is immutable");
 }
 
-std::string indexed(const std::string& path, std::size_t index) { return path + "[" + std::to_string(index) + "]"; }
+std::string indexed(const std::string& path, std::size_t index) {
+  return path + "[" + std::to_string(index) + "]";
+}
 std::string keyed(const std::string& path, const std::string& key) { return path + "[" + key + "]"; }
 
 const json::Array& list_at(const json::Value& object, std::string_view key) {

@@ -30,7 +30,8 @@ class FieldErrors {
   void non_negative(const std::string& path, std::int64_t value);
   void port(const std::string& path, std::int64_t value);
   // Adds a cause when `value` is not listed; an empty value is Required.
-  void one_of(const std::string& path, const std::string& value, std::initializer_list<std::string_view> supported);
+  void one_of(const std::string& path, const std::string& value,
+              std::initializer_list<std::string_view> supported);
   void immutable(const std::string& path, const json::Value* before, const json::Value* now);
 
  private:
@@ -38,8 +39,8 @@ class FieldErrors {
   std::vector<StatusCause>& out_;
 };
 
-std::string indexed(const std::string& path, std::size_t index);      // "a[3]"
-std::string keyed(const std::string& path, const std::string& key);   // "a[key]"
+std::string indexed(const std::string& path, std::size_t index);     // "a[3]"
+std::string keyed(const std::string& path, const std::string& key);  // "a[key]"
 
 // The elements of a member that is a list; empty when absent or something else.
 const json::Array& list_at(const json::Value& object, std::string_view key);

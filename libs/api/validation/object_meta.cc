@@ -12,7 +12,8 @@ void validate_owners(const json::Value& metadata, FieldErrors& errors) {
   for (const json::Value& owner : list_at(metadata, "ownerReferences")) {
     const std::string path = indexed("metadata.ownerReferences", index++);
     const std::string version = owner.get_string("apiVersion");
-    if (version.empty()) errors.required(path + ".apiVersion", "must not be empty");
+    if (version.empty())
+      errors.required(path + ".apiVersion", "must not be empty");
     else if (std::count(version.begin(), version.end(), '/') > 1) {
       errors.invalid(path + ".apiVersion", version, "must be <group>/<version> or <version>");
     }
@@ -23,8 +24,8 @@ void validate_owners(const json::Value& metadata, FieldErrors& errors) {
     const std::string name = version + "/" + owner.get_string("kind") + "/" + owner.get_string("name");
     if (!controller.empty()) {
       errors.invalid("metadata.ownerReferences", json::Value(list_at(metadata, "ownerReferences")),
-                     "Only one reference can have Controller set to true. Found \"true\" in references for " + controller +
-                         " and " + name);
+                     "Only one reference can have Controller set to true. Found \"true\" in references for " +
+                         controller + " and " + name);
       return;
     }
     controller = name;
@@ -59,7 +60,8 @@ void validate_labels(const json::Value* labels, const std::string& path, FieldEr
   if (labels == nullptr || !labels->is_object()) return;
   for (const json::Member& label : labels->as_object()) {
     errors.invalid_each(path, label.first, check_qualified_name(label.first));
-    if (label.second.is_string()) errors.invalid_each(path, label.second, check_label_value(label.second.as_string()));
+    if (label.second.is_string())
+      errors.invalid_each(path, label.second, check_label_value(label.second.as_string()));
   }
 }
 
@@ -82,13 +84,17 @@ void validate_label_selector(const json::Value& selector, const std::string& pat
     const std::string op = expression.get_string("operator");
     const json::Array& values = list_at(expression, "values");
     if (op == "In" || op == "NotIn") {
-      if (values.empty()) errors.required(at + ".values", "must be specified when `operator` is 'In' or 'NotIn'");
+      if (values.empty())
+        errors.required(at + ".values", "must be specified when `operator` is 'In' or 'NotIn'");
     } else if (op == "Exists" || op == "DoesNotExist") {
-      if (!values.empty()) errors.forbidden(at + ".values", "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+      if (!values.empty())
+        errors.forbidden(at + ".values",
+                         "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
     } else {
       errors.invalid(at + ".operator", op, "not a valid selector operator");
     }
-    errors.invalid_each(at + ".key", expression.get_string("key"), check_qualified_name(expression.get_string("key")));
+    errors.invalid_each(at + ".key", expression.get_string("key"),
+                        check_qualified_name(expression.get_string("key")));
     for (std::size_t i = 0; i < values.size(); ++i) {
       if (values[i].is_string()) {
         errors.invalid_each(indexed(at + ".values", i), values[i], check_label_value(values[i].as_string()));
@@ -101,8 +107,10 @@ void validate_object_meta(const json::Value& metadata, NameCheck name, bool name
   const std::string prefix = metadata.get_string("generateName");
   const std::string own = metadata.get_string("name");
   if (!prefix.empty()) errors.invalid_each("metadata.generateName", prefix, name(as_name(prefix)));
-  if (own.empty()) errors.required("metadata.name", "name or generateName is required");
-  else errors.invalid_each("metadata.name", own, name(own));
+  if (own.empty())
+    errors.required("metadata.name", "name or generateName is required");
+  else
+    errors.invalid_each("metadata.name", own, name(own));
   const std::string ns = metadata.get_string("namespace");
   if (namespaced && ns.empty()) errors.required("metadata.namespace");
   if (namespaced && !ns.empty()) errors.invalid_each("metadata.namespace", ns, check_dns1123_label(ns));

@@ -24,7 +24,8 @@ void validate_ports(const json::Value& spec, const std::string& type, FieldError
     const std::string protocol = port.get_string("protocol");
     errors.one_of(at + ".protocol", protocol, {"SCTP", "TCP", "UDP"});
     const json::Value* target = port.find("targetPort");
-    if (target != nullptr && target->type() == json::Type::kInt) errors.port(at + ".targetPort", target->as_int());
+    if (target != nullptr && target->type() == json::Type::kInt)
+      errors.port(at + ".targetPort", target->as_int());
     if (target != nullptr && target->is_string()) {
       errors.invalid_each(at + ".targetPort", *target, check_port_name(target->as_string()));
     }
@@ -32,7 +33,8 @@ void validate_ports(const json::Value& spec, const std::string& type, FieldError
       errors.forbidden(at + ".nodePort", "may not be used when `type` is 'ClusterIP'");
     }
     if (!numbers.insert(protocol + "/" + std::to_string(port.get_int("port"))).second) {
-      errors.duplicate(at, json::Value::object({{"protocol", protocol}, {"port", static_cast<long>(port.get_int("port"))}}));
+      errors.duplicate(at, json::Value::object(
+                               {{"protocol", protocol}, {"port", static_cast<long>(port.get_int("port"))}}));
     }
   }
 }
@@ -46,8 +48,10 @@ void validate_affinity(const json::Value& spec, FieldErrors& errors) {
   }
   if (affinity != "ClientIP" || config == nullptr) return;
   const json::Value* timeout = config->find_path({"clientIP", "timeoutSeconds"});
-  if (timeout != nullptr && timeout->type() == json::Type::kInt && (timeout->as_int() <= 0 || timeout->as_int() > 86400)) {
-    errors.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", *timeout, "must be greater than 0 and less than 86400");
+  if (timeout != nullptr && timeout->type() == json::Type::kInt &&
+      (timeout->as_int() <= 0 || timeout->as_int() > 86400)) {
+    errors.invalid("spec.sessionAffinityConfig.clientIP.timeoutSeconds", *timeout,
+                   "must be greater than 0 and less than 86400");
   }
 }
 
@@ -63,8 +67,12 @@ void validate_service_spec(const json::Value& spec, FieldErrors& errors) {
   if (type == "ExternalName") {
     const std::string name = spec.get_string("externalName");
     if (!ip.empty()) errors.forbidden("spec.clusterIPs[0]", "may not be set when `type` is 'ExternalName'");
-    if (name.empty()) errors.required("spec.externalName");
-    else errors.invalid_each("spec.externalName", name, check_dns1123_subdomain(name.back() == '.' ? name.substr(0, name.size() - 1) : name));
+    if (name.empty())
+      errors.required("spec.externalName");
+    else
+      errors.invalid_each(
+          "spec.externalName", name,
+          check_dns1123_subdomain(name.back() == '.' ? name.substr(0, name.size() - 1) : name));
     return;
   }
   if (!ip.empty() && ip != "None") errors.invalid_each("spec.clusterIPs[0]", ip, check_ip(ip));
@@ -80,8 +88,11 @@ void validate_service_spec(const json::Value& spec, FieldErrors& errors) {
   if (!internal.empty()) errors.one_of("spec.internalTrafficPolicy", internal, {"Cluster", "Local"});
   const std::string outside = spec.get_string("externalTrafficPolicy");
   const bool reachable = type != "ClusterIP" || !list_at(spec, "externalIPs").empty();
-  if (!outside.empty() && !reachable) errors.invalid("spec.externalTrafficPolicy", outside, "may only be set for externally-accessible services");
-  else if (!outside.empty()) errors.one_of("spec.externalTrafficPolicy", outside, {"Cluster", "Local"});
+  if (!outside.empty() && !reachable)
+    errors.invalid("spec.externalTrafficPolicy", outside,
+                   "may only be set for externally-accessible services");
+  else if (!outside.empty())
+    errors.one_of("spec.externalTrafficPolicy", outside, {"Cluster", "Local"});
 }
 
 void validate_service_update(const json::Value& old_spec, const json::Value& spec, FieldErrors& errors) {

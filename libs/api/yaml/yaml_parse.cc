@@ -213,7 +213,8 @@ class Builder : public YAML::EventHandler {
 
 Error at(const YAML::Mark& mark, const std::string& message) {
   std::string text = "yaml: ";
-  if (!mark.is_null()) text += "line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1) + ": ";
+  if (!mark.is_null())
+    text += "line " + std::to_string(mark.line + 1) + ", column " + std::to_string(mark.column + 1) + ": ";
   return make_error(ErrorCode::kInvalidArgument, text + message);
 }
 
@@ -261,7 +262,8 @@ Result<json::Value> parse(std::string_view text, const ParseOptions& options) {
   COX_ASSIGN_OR_RETURN(std::vector<json::Value> documents, parse_all(text, options));
   if (documents.empty()) return json::Value();
   if (documents.size() > 1) {
-    return make_error(ErrorCode::kInvalidArgument, "yaml: expected a single document, found " + std::to_string(documents.size()));
+    return make_error(ErrorCode::kInvalidArgument,
+                      "yaml: expected a single document, found " + std::to_string(documents.size()));
   }
   return std::move(documents[0]);
 }

@@ -21,9 +21,12 @@ bool parse_digits(std::string_view digits, unsigned base, std::uint64_t& out) {
   for (const char c : digits) {
     if (c == '_') continue;
     unsigned value = 99;
-    if (c >= '0' && c <= '9') value = static_cast<unsigned>(c - '0');
-    else if (c >= 'a' && c <= 'f') value = static_cast<unsigned>(c - 'a' + 10);
-    else if (c >= 'A' && c <= 'F') value = static_cast<unsigned>(c - 'A' + 10);
+    if (c >= '0' && c <= '9')
+      value = static_cast<unsigned>(c - '0');
+    else if (c >= 'a' && c <= 'f')
+      value = static_cast<unsigned>(c - 'a' + 10);
+    else if (c >= 'A' && c <= 'F')
+      value = static_cast<unsigned>(c - 'A' + 10);
     if (value >= base) return false;
     if (out > (std::numeric_limits<std::uint64_t>::max() - value) / base) return false;
     out = out * base + value;
@@ -53,7 +56,8 @@ bool parse_integer(std::string_view text, json::Value& out) {
   }
   constexpr std::uint64_t kMin = static_cast<std::uint64_t>(INT64_MAX) + 1;
   if (magnitude > kMin) return false;
-  out = magnitude == kMin ? json::Value(static_cast<long>(INT64_MIN)) : json::Value(-static_cast<long>(magnitude));
+  out = magnitude == kMin ? json::Value(static_cast<long>(INT64_MIN))
+                          : json::Value(-static_cast<long>(magnitude));
   return true;
 }
 
@@ -62,7 +66,8 @@ bool is_float(std::string_view text) {
   std::size_t i = 0;
   if (i < text.size() && (text[i] == '-' || text[i] == '+')) ++i;
   std::size_t digits = 0;
-  for (; i < text.size() && ((text[i] >= '0' && text[i] <= '9') || (text[i] == '_' && digits > 0)); ++i) ++digits;
+  for (; i < text.size() && ((text[i] >= '0' && text[i] <= '9') || (text[i] == '_' && digits > 0)); ++i)
+    ++digits;
   if (i < text.size() && text[i] == '.') {
     for (++i; i < text.size() && text[i] >= '0' && text[i] <= '9'; ++i) ++digits;
   }
@@ -82,10 +87,13 @@ bool is_float(std::string_view text) {
 json::Value resolve_scalar(std::string_view text) {
   if (is_one_of(text, {"", "~", "null", "Null", "NULL"})) return {};
   if (is_one_of(text, {"y", "Y", "n", "N"})) return json::Value(text);  // yaml.v2 keeps single letters
-  if (is_one_of(text, {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"})) return json::Value(true);
-  if (is_one_of(text, {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"})) return json::Value(false);
+  if (is_one_of(text, {"true", "True", "TRUE", "yes", "Yes", "YES", "on", "On", "ON"}))
+    return json::Value(true);
+  if (is_one_of(text, {"false", "False", "FALSE", "no", "No", "NO", "off", "Off", "OFF"}))
+    return json::Value(false);
   const char first = text[0];
-  if (first != '-' && first != '+' && first != '.' && !(first >= '0' && first <= '9')) return json::Value(text);
+  if (first != '-' && first != '+' && first != '.' && !(first >= '0' && first <= '9'))
+    return json::Value(text);
   json::Value integer;
   if (parse_integer(text, integer)) return integer;
   if (!is_float(text)) return json::Value(text);

@@ -12,7 +12,8 @@ TEST_CASE("YAML reads as the JSON it means") {
   const Case cases[] = {
       {"a: 1\nb: yes\nc: off\nd: \"yes\"\ne: 1.5\nf: ~\ng:\nh: 0x1f\ni: 0o17\nj: 017\n",
        R"({"a":1,"b":true,"c":false,"d":"yes","e":1.5,"f":null,"g":null,"h":31,"i":15,"j":15})"},
-      {"t: 2024-01-02T03:04:05Z\nd: 2024-01-02\ny: y\n", R"({"t":"2024-01-02T03:04:05Z","d":"2024-01-02","y":"y"})"},
+      {"t: 2024-01-02T03:04:05Z\nd: 2024-01-02\ny: y\n",
+       R"({"t":"2024-01-02T03:04:05Z","d":"2024-01-02","y":"y"})"},
       {"- a\n- [1, {x: y2}]\n- |\n  l1\n  l2\n", R"(["a",[1,{"x":"y2"}],"l1\nl2\n"])"},
       {"base: &b {x: 1, y2: 2}\nc:\n  <<: *b\n  x: 3\n", R"({"base":{"x":1,"y2":2},"c":{"x":3,"y2":2}})"},
       {"1: a\ntrue: b\n", R"({"1":"a","true":"b"})"},
@@ -68,7 +69,10 @@ TEST_CASE("what is written reads back") {
       R"({"a":"yes","b":"1","c":"","d":"x: y","e":"#c","f":"- x","g":"a #b","h":"line1\nline2\n","i":"l1\nl2"})",
       R"({"a":[],"b":{},"c":[[1,[2]],{"x":[{"y":null}]}],"k: 1":true,"y":"n","t":"2024-01-02","z":"null"})",
       R"(["\u0001","tab\tx","trail ","  lead","a\n\n\nb","x\n\n","\n","*a","&b","!c","%d","@e","`f","'g","1e3","0x1","<<","~","-","-x","---"])",
-      R"("top")", R"([])", R"(null)", R"({"u":"é\u2028x\ufeff","q":"\"quoted\"","colon:":":x","s":"a:b"})",
+      R"("top")",
+      R"([])",
+      R"(null)",
+      R"({"u":"é\u2028x\ufeff","q":"\"quoted\"","colon:":":x","s":"a:b"})",
       R"({"script":"#!/bin/sh\nset -e\n  indented\n","one":" x\n","w":"a \nb"})",
   };
   for (const char* text : texts) {

@@ -38,7 +38,9 @@ bool needs_quotes(const std::string& text) {
 
 // A literal block keeps its text only when it has no odd white space or control characters.
 bool block_fits(const std::string& text) {
-  if (text.find('\n') == std::string::npos || text.front() == ' ' || text.front() == '\n' || text.front() == '\t') return false;
+  if (text.find('\n') == std::string::npos || text.front() == ' ' || text.front() == '\n' ||
+      text.front() == '\t')
+    return false;
   for (std::size_t i = 0; i < text.size(); ++i) {
     const unsigned char c = static_cast<unsigned char>(text[i]);
     if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f) return false;
@@ -92,10 +94,14 @@ bool is_leaf(const json::Value& value) {
 }
 
 void write_leaf(const json::Value& value, int indent, std::string& out) {
-  if (value.is_array()) out += "[]";
-  else if (value.is_object()) out += "{}";
-  else if (value.is_string()) write_string(value.as_string(), indent, out);
-  else json::write_to(value, out);
+  if (value.is_array())
+    out += "[]";
+  else if (value.is_object())
+    out += "{}";
+  else if (value.is_string())
+    write_string(value.as_string(), indent, out);
+  else
+    json::write_to(value, out);
 }
 
 // Writes at column `indent`; the caller has already placed the cursor there.
@@ -106,8 +112,10 @@ void write_node(const json::Value& value, int indent, bool sort_keys, std::strin
     for (const json::Member* member : members(value, sort_keys)) {
       if (!first) out += pad;
       first = false;
-      if (needs_quotes(member->first)) json::write_string(member->first, out);
-      else out += member->first;
+      if (needs_quotes(member->first))
+        json::write_string(member->first, out);
+      else
+        out += member->first;
       out += ':';
       if (is_leaf(member->second)) {
         out += ' ';

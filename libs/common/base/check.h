@@ -6,7 +6,7 @@ namespace coxswain::internal {
 [[noreturn]] void check_failed(const char* file, int line, const char* expression);
 }
 
-#define COX_CHECK(expression)                                                \
-  (__builtin_expect(static_cast<bool>(expression), 1)                        \
-       ? static_cast<void>(0)                                                \
+#define COX_CHECK(expression)                         \
+  (__builtin_expect(static_cast<bool>(expression), 1) \
+       ? static_cast<void>(0)                         \
        : ::coxswain::internal::check_failed(__FILE__, __LINE__, #expression))

@@ -70,9 +70,7 @@ std::uint64_t Random::below(std::uint64_t bound) {
 
 double Random::unit() { return static_cast<double>(next() >> 11) * 0x1.0p-53; }
 
-std::unique_ptr<Random> seeded_random(std::uint64_t seed) {
-  return std::make_unique<SeededRandom>(seed);
-}
+std::unique_ptr<Random> seeded_random(std::uint64_t seed) { return std::make_unique<SeededRandom>(seed); }
 
 Random& system_random() {
   static SystemRandom random;
@@ -83,10 +81,9 @@ std::string make_uuid(Random& random) {
   const std::uint64_t high = (random.next() & ~0xf000ULL) | 0x4000ULL;
   const std::uint64_t low = (random.next() & ~(3ULL << 62)) | (2ULL << 62);
   char text[37];
-  std::snprintf(text, sizeof(text), "%08x-%04x-%04x-%04x-%012llx",
-                static_cast<unsigned>(high >> 32), static_cast<unsigned>((high >> 16) & 0xffff),
-                static_cast<unsigned>(high & 0xffff), static_cast<unsigned>(low >> 48),
-                static_cast<unsigned long long>(low & 0xffffffffffffULL));
+  std::snprintf(text, sizeof(text), "%08x-%04x-%04x-%04x-%012llx", static_cast<unsigned>(high >> 32),
+                static_cast<unsigned>((high >> 16) & 0xffff), static_cast<unsigned>(high & 0xffff),
+                static_cast<unsigned>(low >> 48), static_cast<unsigned long long>(low & 0xffffffffffffULL));
   return text;
 }
 

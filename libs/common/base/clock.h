@@ -12,8 +12,8 @@ namespace coxswain {
 class Clock {
  public:
   virtual ~Clock() = default;
-  virtual std::int64_t now_ms() const = 0;    // monotonic milliseconds, arbitrary start
-  virtual std::int64_t unix_ms() const = 0;   // wall clock, milliseconds since 1970-01-01 UTC
+  virtual std::int64_t now_ms() const = 0;   // monotonic milliseconds, arbitrary start
+  virtual std::int64_t unix_ms() const = 0;  // wall clock, milliseconds since 1970-01-01 UTC
 };
 
 Clock& system_clock();
@@ -37,9 +37,9 @@ class ManualClock : public Clock {
 class Random {
  public:
   virtual ~Random() = default;
-  virtual std::uint64_t next() = 0;                          // uniform over 64 bits
-  std::uint64_t below(std::uint64_t bound);                  // uniform in [0, bound); bound > 0
-  double unit();                                             // uniform in [0, 1)
+  virtual std::uint64_t next() = 0;          // uniform over 64 bits
+  std::uint64_t below(std::uint64_t bound);  // uniform in [0, bound); bound > 0
+  double unit();                             // uniform in [0, 1)
 };
 
 // Seeded, reproducible; not thread-safe.

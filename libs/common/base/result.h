@@ -17,22 +17,22 @@ namespace coxswain {
 // What went wrong, in a form that code may branch on. API errors that clients see are
 // api::Status (libs/api/meta/status.h); this is the vocabulary below that layer.
 enum class ErrorCode {
-  kInvalidArgument,     // the caller's input is wrong; retrying does not help
-  kNotFound,            // no such thing
-  kAlreadyExists,       // it exists already
-  kConflict,            // a precondition did not hold
-  kOutOfRange,          // e.g. a revision in the future
-  kCompacted,           // the revision asked for is gone
-  kResourceExhausted,   // a bound was hit: queue full, disk full, too large
-  kPermissionDenied,    // not allowed by the operating system or the peer
-  kUnauthenticated,     // no or bad credentials
-  kUnavailable,         // cannot be reached or not ready now; retry later
-  kDeadlineExceeded,    // took too long; the outcome may be unknown
-  kCancelled,           // the caller gave up
-  kIo,                  // a disk or socket failed
-  kCorruption,          // stored data is damaged
-  kUnimplemented,       // not built
-  kInternal,            // a bug
+  kInvalidArgument,    // the caller's input is wrong; retrying does not help
+  kNotFound,           // no such thing
+  kAlreadyExists,      // it exists already
+  kConflict,           // a precondition did not hold
+  kOutOfRange,         // e.g. a revision in the future
+  kCompacted,          // the revision asked for is gone
+  kResourceExhausted,  // a bound was hit: queue full, disk full, too large
+  kPermissionDenied,   // not allowed by the operating system or the peer
+  kUnauthenticated,    // no or bad credentials
+  kUnavailable,        // cannot be reached or not ready now; retry later
+  kDeadlineExceeded,   // took too long; the outcome may be unknown
+  kCancelled,          // the caller gave up
+  kIo,                 // a disk or socket failed
+  kCorruption,         // stored data is damaged
+  kUnimplemented,      // not built
+  kInternal,           // a bug
 };
 
 const char* to_string(ErrorCode code);
@@ -118,11 +118,11 @@ class [[nodiscard]] Result<void, E> {
 #define COX_CONCAT_INNER(a, b) a##b
 #define COX_CONCAT(a, b) COX_CONCAT_INNER(a, b)
 
-#define COX_RETURN_IF_ERROR(expression)                                     \
-  do {                                                                      \
-    if (auto cox_result = (expression); !cox_result.ok()) {                 \
-      return std::move(cox_result).error();                                 \
-    }                                                                       \
+#define COX_RETURN_IF_ERROR(expression)                     \
+  do {                                                      \
+    if (auto cox_result = (expression); !cox_result.ok()) { \
+      return std::move(cox_result).error();                 \
+    }                                                       \
   } while (false)
 
 #define COX_ASSIGN_OR_RETURN(declaration, expression) \

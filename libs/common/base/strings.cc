@@ -19,10 +19,14 @@ std::string encode64(std::string_view bytes, const char* alphabet, bool pad) {
     if (left > 2) group |= static_cast<unsigned char>(bytes[i + 2]);
     out += alphabet[group >> 18];
     out += alphabet[(group >> 12) & 63];
-    if (left > 1) out += alphabet[(group >> 6) & 63];
-    else if (pad) out += '=';
-    if (left > 2) out += alphabet[group & 63];
-    else if (pad) out += '=';
+    if (left > 1)
+      out += alphabet[(group >> 6) & 63];
+    else if (pad)
+      out += '=';
+    if (left > 2)
+      out += alphabet[group & 63];
+    else if (pad)
+      out += '=';
   }
   return out;
 }
@@ -120,8 +124,10 @@ std::string base64url_encode(std::string_view bytes) { return encode64(bytes, kB
 std::optional<std::string> base64_decode(std::string_view text) {
   static const auto table = make_table(kBase64);
   if (text.size() % 4 != 0) return std::nullopt;
-  if (text.ends_with("==")) text.remove_suffix(2);
-  else if (text.ends_with("=")) text.remove_suffix(1);
+  if (text.ends_with("=="))
+    text.remove_suffix(2);
+  else if (text.ends_with("="))
+    text.remove_suffix(1);
   return decode64(text, table);
 }
 
@@ -145,8 +151,8 @@ std::string url_encode(std::string_view text) {
   static constexpr char kHex[] = "0123456789ABCDEF";
   std::string out;
   for (const char c : text) {
-    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                            (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_' || c == '~';
+    const bool unreserved = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                            c == '-' || c == '.' || c == '_' || c == '~';
     if (unreserved) {
       out += c;
     } else {

@@ -48,21 +48,30 @@ bool Object::erase(std::string_view key) {
 
 const char* to_string(Type type) {
   switch (type) {
-    case Type::kNull: return "null";
-    case Type::kBool: return "boolean";
+    case Type::kNull:
+      return "null";
+    case Type::kBool:
+      return "boolean";
     case Type::kInt:
-    case Type::kUint: return "integer";
-    case Type::kDouble: return "number";
-    case Type::kString: return "string";
-    case Type::kArray: return "array";
-    case Type::kObject: return "object";
+    case Type::kUint:
+      return "integer";
+    case Type::kDouble:
+      return "number";
+    case Type::kString:
+      return "string";
+    case Type::kArray:
+      return "array";
+    case Type::kObject:
+      return "object";
   }
   return "unknown";
 }
 
 Value::Value(unsigned long n) {
-  if (n <= static_cast<unsigned long>(INT64_MAX)) data_ = static_cast<std::int64_t>(n);
-  else data_ = static_cast<std::uint64_t>(n);
+  if (n <= static_cast<unsigned long>(INT64_MAX))
+    data_ = static_cast<std::int64_t>(n);
+  else
+    data_ = static_cast<std::uint64_t>(n);
 }
 
 Value Value::object(std::initializer_list<std::pair<std::string_view, Value>> members) {
@@ -121,9 +130,7 @@ Object& Value::as_object() {
 const Value* Value::find(std::string_view key) const {
   return is_object() ? std::get<Object>(data_).find(key) : nullptr;
 }
-Value* Value::find(std::string_view key) {
-  return is_object() ? std::get<Object>(data_).find(key) : nullptr;
-}
+Value* Value::find(std::string_view key) { return is_object() ? std::get<Object>(data_).find(key) : nullptr; }
 
 const Value* Value::find_path(std::initializer_list<std::string_view> path) const {
   const Value* at = this;
@@ -242,8 +249,8 @@ class Builder {
  private:
   struct Frame {
     Value value;
-    std::string key;                                // the member being read
-    std::unordered_set<std::string> keys;           // only once the object is large
+    std::string key;                       // the member being read
+    std::unordered_set<std::string> keys;  // only once the object is large
   };
   static constexpr std::size_t kLargeObject = 16;
 
@@ -333,11 +340,21 @@ class StringStream {  // RapidJSON output stream over std::string
 template <typename Writer>
 void emit(const Value& value, Writer& writer) {
   switch (value.type()) {
-    case Type::kNull: writer.Null(); return;
-    case Type::kBool: writer.Bool(value.as_bool()); return;
-    case Type::kInt: writer.Int64(value.as_int()); return;
-    case Type::kUint: writer.Uint64(value.as_uint()); return;
-    case Type::kDouble: writer.Double(value.as_double()); return;
+    case Type::kNull:
+      writer.Null();
+      return;
+    case Type::kBool:
+      writer.Bool(value.as_bool());
+      return;
+    case Type::kInt:
+      writer.Int64(value.as_int());
+      return;
+    case Type::kUint:
+      writer.Uint64(value.as_uint());
+      return;
+    case Type::kDouble:
+      writer.Double(value.as_double());
+      return;
     case Type::kString: {
       const std::string& text = value.as_string();
       writer.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
@@ -362,8 +379,8 @@ void emit(const Value& value, Writer& writer) {
 }  // namespace
 
 Result<Value> parse(std::string_view text, const ParseOptions& options) {
-  constexpr unsigned kFlags =
-      rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag | rapidjson::kParseFullPrecisionFlag;
+  constexpr unsigned kFlags = rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag |
+                              rapidjson::kParseFullPrecisionFlag;
   rapidjson::MemoryStream memory(text.data(), text.size());
   rapidjson::EncodedInputStream<rapidjson::UTF8<>, rapidjson::MemoryStream> stream(memory);
   rapidjson::Reader reader;

@@ -37,8 +37,8 @@ class Object {
 
   Value* find(std::string_view key);
   const Value* find(std::string_view key) const;
-  Value& set(std::string_view key, Value value);    // replaces or appends
-  Value& operator[](std::string_view key);          // appends null when absent
+  Value& set(std::string_view key, Value value);  // replaces or appends
+  Value& operator[](std::string_view key);        // appends null when absent
   bool erase(std::string_view key);
   // Appends without looking for the key; for callers that know it is new (parsers).
   Value& append(std::string key, Value value);
@@ -87,9 +87,9 @@ class Value {
 
   // The as_* accessors require the right type (checked).
   bool as_bool() const;
-  std::int64_t as_int() const;         // kInt only
-  std::uint64_t as_uint() const;       // kUint only: above INT64_MAX
-  double as_double() const;            // any number
+  std::int64_t as_int() const;    // kInt only
+  std::uint64_t as_uint() const;  // kUint only: above INT64_MAX
+  double as_double() const;       // any number
   const std::string& as_string() const;
   std::string& as_string();
   const Array& as_array() const;
@@ -119,8 +119,7 @@ class Value {
   friend bool operator==(const Value& a, const Value& b);
 
  private:
-  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object>
-      data_;
+  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object> data_;
 };
 
 struct Member {
@@ -143,7 +142,7 @@ inline std::vector<Member>::const_iterator Object::end() const { return members_
 
 struct ParseOptions {
   int max_depth = 64;
-  std::size_t max_values = 2'000'000;     // bound on the number of nodes
+  std::size_t max_values = 2'000'000;  // bound on the number of nodes
   // Where duplicate keys go: paths like `spec.replicas`; the last one wins. nullptr: not collected.
   std::vector<std::string>* duplicate_keys = nullptr;
 };
@@ -151,9 +150,9 @@ struct ParseOptions {
 // Strict RFC 8259, UTF-8 checked. The error's message has the byte offset. Iterative: depth bounded.
 Result<Value> parse(std::string_view text, const ParseOptions& options = {});
 
-std::string write(const Value& value);                   // compact
-void write_to(const Value& value, std::string& out);     // appends
-std::string write_pretty(const Value& value);            // two spaces
+std::string write(const Value& value);                       // compact
+void write_to(const Value& value, std::string& out);         // appends
+std::string write_pretty(const Value& value);                // two spaces
 void write_string(std::string_view text, std::string& out);  // one quoted, escaped string
 
 }  // namespace coxswain::json

@@ -8,7 +8,10 @@ using json::Value;
 TEST_CASE("parse and write keep order, integers and text") {
   for (const char* text : {
            R"({"b":1,"a":[true,null,"x\ny",-7,18446744073709551615,1.5]})",
-           R"({})", R"([])", R"("é")", R"(9223372036854775807)",
+           R"({})",
+           R"([])",
+           R"("é")",
+           R"(9223372036854775807)",
        }) {
     const auto parsed = json::parse(text);
     REQUIRE(parsed.ok());

@@ -29,7 +29,8 @@ struct Found {
   std::string file;
 };
 
-Found find_named(const std::vector<File>& files, const char* list, const char* member, const std::string& name) {
+Found find_named(const std::vector<File>& files, const char* list, const char* member,
+                 const std::string& name) {
   for (const File& file : files) {
     const YAML::Node entries = file.root[list];
     if (!entries || !entries.IsSequence()) continue;
@@ -45,7 +46,8 @@ Result<std::string> pem(const Found& found, const char* key) {
   const std::string data = scalar(found.body, (std::string(key) + "-data").c_str());
   if (!data.empty()) {
     auto decoded = base64_decode(data);
-    if (!decoded) return make_error(ErrorCode::kInvalidArgument, found.file + ": " + key + "-data is not base64");
+    if (!decoded)
+      return make_error(ErrorCode::kInvalidArgument, found.file + ": " + key + "-data is not base64");
     return *decoded;
   }
   std::string path = scalar(found.body, key);
@@ -67,7 +69,8 @@ Result<std::vector<File>> read_files(const std::vector<std::string>& paths, bool
       YAML::Node root = YAML::Load(*text);
       if (root.IsMap()) files.push_back({path, root});
     } catch (const YAML::Exception& error) {
-      return make_error(ErrorCode::kInvalidArgument, path + ":" + std::to_string(error.mark.line + 1) + ": " + error.msg);
+      return make_error(ErrorCode::kInvalidArgument,
+                        path + ":" + std::to_string(error.mark.line + 1) + ": " + error.msg);
     }
   }
   return files;
@@ -77,19 +80,24 @@ Result<Config> resolve(const std::vector<File>& files, std::string context_name)
   for (const File& file : files) {
     if (context_name.empty()) context_name = scalar(file.root, "current-context");
   }
-  if (context_name.empty()) return make_error(ErrorCode::kInvalidArgument, "the kubeconfig has no current-context: choose one");
+  if (context_name.empty())
+    return make_error(ErrorCode::kInvalidArgument, "the kubeconfig has no current-context: choose one");
   const Found context = find_named(files, "contexts", "context", context_name);
-  if (context.file.empty()) return make_error(ErrorCode::kNotFound, "the kubeconfig has no context \"" + context_name + "\"");
+  if (context.file.empty())
+    return make_error(ErrorCode::kNotFound, "the kubeconfig has no context \"" + context_name + "\"");
   Config config;
   config.context = context_name;
   config.ns = scalar(context.body, "namespace");
   config.user = scalar(context.body, "user");
   const std::string cluster_name = scalar(context.body, "cluster");
   const Found cluster = find_named(files, "clusters", "cluster", cluster_name);
-  if (cluster.file.empty()) return make_error(ErrorCode::kNotFound, "the kubeconfig has no cluster \"" + cluster_name + "\"");
+  if (cluster.file.empty())
+    return make_error(ErrorCode::kNotFound, "the kubeconfig has no cluster \"" + cluster_name + "\"");
   config.server = scalar(cluster.body, "server");
   while (!config.server.empty() && config.server.back() == '/') config.server.pop_back();
-  if (config.server.empty()) return make_error(ErrorCode::kInvalidArgument, "the kubeconfig's cluster \"" + cluster_name + "\" has no server");
+  if (config.server.empty())
+    return make_error(ErrorCode::kInvalidArgument,
+                      "the kubeconfig's cluster \"" + cluster_name + "\" has no server");
   config.insecure_skip_verify = scalar(cluster.body, "insecure-skip-tls-verify") == "true";
   COX_ASSIGN_OR_RETURN(config.ca_pem, pem(cluster, "certificate-authority"));
   const Found user = find_named(files, "users", "user", config.user);
@@ -117,7 +125,8 @@ Result<Config> load(const std::string& path, const std::string& context) {
   }
   COX_ASSIGN_OR_RETURN(const std::vector<File> files, read_files(paths, !path.empty()));
   if (files.empty()) {
-    return make_error(ErrorCode::kNotFound, "no kubeconfig found: set KUBECONFIG to the file of your cluster, or use --kubeconfig");
+    return make_error(ErrorCode::kNotFound,
+                      "no kubeconfig found: set KUBECONFIG to the file of your cluster, or use --kubeconfig");
   }
   try {
     return resolve(files, context);
@@ -128,13 +137,17 @@ Result<Config> load(const std::string& path, const std::string& context) {
 
 std::string format(const Config& config, const std::string& cluster_name) {
   const std::string context = config.user + "@" + cluster_name;
-  std::string text = "apiVersion: v1\nkind: Config\nclusters:\n- name: " + cluster_name + "\n  cluster:\n    server: " + config.server + "\n";
-  if (!config.ca_pem.empty()) text += "    certificate-authority-data: " + base64_encode(config.ca_pem) + "\n";
+  std::string text = "apiVersion: v1\nkind: Config\nclusters:\n- name: " + cluster_name +
+                     "\n  cluster:\n    server: " + config.server + "\n";
+  if (!config.ca_pem.empty())
+    text += "    certificate-authority-data: " + base64_encode(config.ca_pem) + "\n";
   text += "users:\n- name: \"" + config.user + "\"\n  user:\n";
-  if (!config.certificate_pem.empty()) text += "    client-certificate-data: " + base64_encode(config.certificate_pem) + "\n";
+  if (!config.certificate_pem.empty())
+    text += "    client-certificate-data: " + base64_encode(config.certificate_pem) + "\n";
   if (!config.key_pem.empty()) text += "    client-key-data: " + base64_encode(config.key_pem) + "\n";
   if (!config.token.empty()) text += "    token: " + config.token + "\n";
-  text += "contexts:\n- name: \"" + context + "\"\n  context:\n    cluster: " + cluster_name + "\n    user: \"" + config.user + "\"\n";
+  text += "contexts:\n- name: \"" + context + "\"\n  context:\n    cluster: " + cluster_name +
+          "\n    user: \"" + config.user + "\"\n";
   if (!config.ns.empty()) text += "    namespace: " + config.ns + "\n";
   return text + "current-context: \"" + context + "\"\n";
 }
@@ -142,7 +155,8 @@ std::string format(const Config& config, const std::string& cluster_name) {
 Result<void> save(const std::string& path, const Config& config, const std::string& cluster_name) {
   std::error_code error;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
-  if (error) return make_error(ErrorCode::kIo, "cannot create the folder of " + path + ": " + error.message());
+  if (error)
+    return make_error(ErrorCode::kIo, "cannot create the folder of " + path + ": " + error.message());
   // Written anew at every start of the api-server.
   return pki::write_file_atomic(path, format(config, cluster_name), 0600, pki::Durability::kRemade);
 }

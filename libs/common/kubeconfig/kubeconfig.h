@@ -10,8 +10,8 @@ namespace coxswain::kubeconfig {
 
 // One context, resolved: certificates as PEM text whether they stood inline or in files.
 struct Config {
-  std::string server;                 // "https://127.0.0.1:6443", no trailing slash
-  std::string ns;                     // the context's namespace; "" when none
+  std::string server;  // "https://127.0.0.1:6443", no trailing slash
+  std::string ns;      // the context's namespace; "" when none
   std::string context;
   std::string user;
   std::string ca_pem;

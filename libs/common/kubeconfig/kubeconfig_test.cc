@@ -2,9 +2,9 @@
 
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <cstdlib>
 #include <filesystem>
+#include <catch2/catch.hpp>
 
 #include "libs/common/pki/pki.h"
 
@@ -48,9 +48,12 @@ TEST_CASE("what is written is read back") {
 TEST_CASE("files beside the kubeconfig, several files, the first wins") {
   TempDir dir;
   dir.file("ca.pem", "THE CA");
-  const std::string one = dir.file("one", "current-context: c\ncontexts:\n- {name: c, context: {cluster: k, user: u}}\n");
-  const std::string two = dir.file("two", "current-context: other\nclusters:\n- {name: k, cluster: {server: 'https://h:1/', certificate-authority: ca.pem}}\n"
-                                          "users:\n- {name: u, user: {token: t}}\n");
+  const std::string one =
+      dir.file("one", "current-context: c\ncontexts:\n- {name: c, context: {cluster: k, user: u}}\n");
+  const std::string two = dir.file("two",
+                                   "current-context: other\nclusters:\n- {name: k, cluster: {server: "
+                                   "'https://h:1/', certificate-authority: ca.pem}}\n"
+                                   "users:\n- {name: u, user: {token: t}}\n");
   setenv("KUBECONFIG", (one + ":" + dir.path + "/missing:" + two).c_str(), 1);
   const auto loaded = kubeconfig::load();
   unsetenv("KUBECONFIG");
@@ -67,8 +70,11 @@ TEST_CASE("errors say what is wrong") {
       {"clusters: []", "current-context"},
       {"current-context: x", "no context"},
       {"current-context: c\ncontexts: [{name: c, context: {cluster: k}}]", "no cluster"},
-      {"current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\nclusters: [{name: k, cluster: {}}]", "no server"},
-      {"current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\nclusters: [{name: k, cluster: {server: s, certificate-authority-data: '!'}}]", "base64"},
+      {"current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\nclusters: [{name: k, cluster: {}}]",
+       "no server"},
+      {"current-context: c\ncontexts: [{name: c, context: {cluster: k}}]\nclusters: [{name: k, cluster: "
+       "{server: s, certificate-authority-data: '!'}}]",
+       "base64"},
   };
   for (const auto& [text, expected] : rows) {
     INFO(text);

@@ -18,9 +18,17 @@ void set_log_level(LogLevel level);
 bool parse_log_level(std::string_view text, LogLevel* level);  // debug info warning error
 void log_at(LogLevel level, std::string_view message, std::initializer_list<LogField> fields = {});
 
-inline void log_debug(std::string_view m, std::initializer_list<LogField> f = {}) { log_at(LogLevel::kDebug, m, f); }
-inline void log_info(std::string_view m, std::initializer_list<LogField> f = {}) { log_at(LogLevel::kInfo, m, f); }
-inline void log_warning(std::string_view m, std::initializer_list<LogField> f = {}) { log_at(LogLevel::kWarning, m, f); }
-inline void log_error(std::string_view m, std::initializer_list<LogField> f = {}) { log_at(LogLevel::kError, m, f); }
+inline void log_debug(std::string_view m, std::initializer_list<LogField> f = {}) {
+  log_at(LogLevel::kDebug, m, f);
+}
+inline void log_info(std::string_view m, std::initializer_list<LogField> f = {}) {
+  log_at(LogLevel::kInfo, m, f);
+}
+inline void log_warning(std::string_view m, std::initializer_list<LogField> f = {}) {
+  log_at(LogLevel::kWarning, m, f);
+}
+inline void log_error(std::string_view m, std::initializer_list<LogField> f = {}) {
+  log_at(LogLevel::kError, m, f);
+}
 
 }  // namespace coxswain

@@ -23,7 +23,9 @@ namespace {
 template <auto Free>
 struct Freer {
   template <typename T>
-  void operator()(T* p) const { Free(p); }
+  void operator()(T* p) const {
+    Free(p);
+  }
 };
 using Key = std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Freer<X509_free>>;
@@ -50,7 +52,8 @@ std::string text_of(BIO* bio) {
 
 Result<std::string> key_pem(EVP_PKEY* key) {
   Bio bio(BIO_new(BIO_s_mem()));
-  if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1) return openssl_failed("cannot encode a key");
+  if (PEM_write_bio_PKCS8PrivateKey(bio.get(), key, nullptr, nullptr, 0, nullptr, nullptr) != 1)
+    return openssl_failed("cannot encode a key");
   return text_of(bio.get());
 }
 
@@ -87,7 +90,8 @@ std::string alternative_names(const CertificateRequest& request) {
 bool set_names(X509* certificate, const CertificateRequest& request) {
   X509_NAME* name = X509_get_subject_name(certificate);
   const auto add = [name](const char* field, const std::string& value) {
-    return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8, reinterpret_cast<const unsigned char*>(value.data()),
+    return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
+                                      reinterpret_cast<const unsigned char*>(value.data()),
                                       static_cast<int>(value.size()), -1, 0) == 1;
   };
   for (const std::string& organization : request.organizations) {
@@ -114,26 +118,33 @@ struct Issuer {
 };
 
 bool add_extensions(X509* certificate, X509* issuer, const CertificateRequest& request, bool is_ca) {
-  bool good = add_extension(certificate, issuer, NID_basic_constraints, is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
-              add_extension(certificate, issuer, NID_key_usage, is_ca ? "critical,keyCertSign,cRLSign,digitalSignature" : "critical,digitalSignature") &&
-              add_extension(certificate, issuer, NID_subject_key_identifier, "hash") &&
-              add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always");
+  bool good =
+      add_extension(certificate, issuer, NID_basic_constraints,
+                    is_ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
+      add_extension(certificate, issuer, NID_key_usage,
+                    is_ca ? "critical,keyCertSign,cRLSign,digitalSignature" : "critical,digitalSignature") &&
+      add_extension(certificate, issuer, NID_subject_key_identifier, "hash") &&
+      add_extension(certificate, issuer, NID_authority_key_identifier, "keyid:always");
   if (request.server || request.client) {
-    const char* usage = request.server && request.client ? "serverAuth,clientAuth" : request.server ? "serverAuth" : "clientAuth";
+    const char* usage = request.server && request.client ? "serverAuth,clientAuth"
+                        : request.server                 ? "serverAuth"
+                                                         : "clientAuth";
     good = good && add_extension(certificate, issuer, NID_ext_key_usage, usage);
   }
   const std::string names = alternative_names(request);
   return good && (names.empty() || add_extension(certificate, issuer, NID_subject_alt_name, names));
 }
 
-Result<Certificate> make_certificate(const CertificateRequest& request, EVP_PKEY* key, const Issuer& by, std::int64_t now_unix_ms) {
+Result<Certificate> make_certificate(const CertificateRequest& request, EVP_PKEY* key, const Issuer& by,
+                                     std::int64_t now_unix_ms) {
   const bool is_ca = by.certificate == nullptr;
   Certificate certificate(X509_new());
   X509_set_version(certificate.get(), X509_VERSION_3);
   set_validity(certificate.get(), now_unix_ms, is_ca ? kCaDays : kLeafDays);
   X509* issuer = is_ca ? certificate.get() : by.certificate;
   if (!set_serial(certificate.get()) || !set_names(certificate.get(), request) ||
-      X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer)) != 1 || X509_set_pubkey(certificate.get(), key) != 1 ||
+      X509_set_issuer_name(certificate.get(), X509_get_subject_name(issuer)) != 1 ||
+      X509_set_pubkey(certificate.get(), key) != 1 ||
       !add_extensions(certificate.get(), issuer, request, is_ca) ||
       X509_sign(certificate.get(), by.key, EVP_sha256()) == 0) {
     return openssl_failed("cannot make the certificate of " + request.common_name);
@@ -143,14 +154,18 @@ Result<Certificate> make_certificate(const CertificateRequest& request, EVP_PKEY
 
 std::string names_in(X509* certificate) {
   std::string out;
-  auto* names = static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
+  auto* names =
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   std::vector<std::string> found;
   for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names, i);
-    const ASN1_STRING* text = name->type == GEN_DNS ? name->d.dNSName : name->type == GEN_IPADD ? name->d.iPAddress : nullptr;
+    const ASN1_STRING* text = name->type == GEN_DNS     ? name->d.dNSName
+                              : name->type == GEN_IPADD ? name->d.iPAddress
+                                                        : nullptr;
     if (text == nullptr) continue;
     found.push_back(std::string(name->type == GEN_DNS ? "D" : "I") +
-                    std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)), static_cast<std::size_t>(ASN1_STRING_length(text))));
+                    std::string(reinterpret_cast<const char*>(ASN1_STRING_get0_data(text)),
+                                static_cast<std::size_t>(ASN1_STRING_length(text))));
   }
   GENERAL_NAMES_free(names);
   std::sort(found.begin(), found.end());
@@ -163,9 +178,11 @@ bool is_current(X509* certificate, EVP_PKEY* key, X509* wanted, X509* issuer, st
   if (certificate == nullptr || key == nullptr) return false;
   std::time_t soon = static_cast<std::time_t>(now_unix_ms / 1000 + kRenewDays * kDay_s);
   std::unique_ptr<EVP_PKEY, Freer<EVP_PKEY_free>> issuer_key(X509_get_pubkey(issuer));
-  return X509_check_private_key(certificate, key) == 1 && X509_cmp_time(X509_get0_notAfter(certificate), &soon) > 0 &&
+  return X509_check_private_key(certificate, key) == 1 &&
+         X509_cmp_time(X509_get0_notAfter(certificate), &soon) > 0 &&
          X509_verify(certificate, issuer_key.get()) == 1 &&
-         X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_subject_name(wanted)) == 0 && names_in(certificate) == names_in(wanted);
+         X509_NAME_cmp(X509_get_subject_name(certificate), X509_get_subject_name(wanted)) == 0 &&
+         names_in(certificate) == names_in(wanted);
 }
 
 Result<void> write_pair(const KeyPair& paths, EVP_PKEY* key, X509* certificate, Durability durability) {
@@ -196,37 +213,45 @@ Result<KeyPair> ensure_ca(const std::string& dir, std::int64_t now_unix_ms) {
     COX_ASSIGN_OR_RETURN(const std::string key_text, read_file(paths.key_path));
     const Certificate certificate = parse_certificate(certificate_text);
     const Key key = parse_key(key_text);
-    if (certificate != nullptr && key != nullptr && X509_check_private_key(certificate.get(), key.get()) == 1) return paths;
-    return make_error(ErrorCode::kCorruption, "the cluster CA in " + dir + " is damaged: restore ca.crt and ca.key from a backup, "
-                                              "or remove both to make a new CA (all clients then need new certificates)");
+    if (certificate != nullptr && key != nullptr && X509_check_private_key(certificate.get(), key.get()) == 1)
+      return paths;
+    return make_error(ErrorCode::kCorruption,
+                      "the cluster CA in " + dir +
+                          " is damaged: restore ca.crt and ca.key from a backup, "
+                          "or remove both to make a new CA (all clients then need new certificates)");
   }
   if (have_certificate) {
-    return make_error(ErrorCode::kNotFound, paths.key_path + " is missing: restore it, or remove ca.crt to make a new CA");
+    return make_error(ErrorCode::kNotFound,
+                      paths.key_path + " is missing: restore it, or remove ca.crt to make a new CA");
   }
   const Key key(EVP_EC_gen("P-256"));
   if (key == nullptr) return openssl_failed("cannot make a key");
   CertificateRequest request;
   request.common_name = "coxswain-ca";
-  COX_ASSIGN_OR_RETURN(const Certificate certificate, make_certificate(request, key.get(), {nullptr, key.get()}, now_unix_ms));
+  COX_ASSIGN_OR_RETURN(const Certificate certificate,
+                       make_certificate(request, key.get(), {nullptr, key.get()}, now_unix_ms));
   COX_RETURN_IF_ERROR(write_pair(paths, key.get(), certificate.get(), Durability::kSynced));
   return paths;
 }
 
-Result<KeyPair> ensure_certificate(const std::string& dir, const std::string& name, const KeyPair& ca, const CertificateRequest& request,
-                                   std::int64_t now_unix_ms) {
+Result<KeyPair> ensure_certificate(const std::string& dir, const std::string& name, const KeyPair& ca,
+                                   const CertificateRequest& request, std::int64_t now_unix_ms) {
   COX_RETURN_IF_ERROR(make_directory(dir));
   COX_ASSIGN_OR_RETURN(const std::string ca_text, read_file(ca.certificate_path));
   COX_ASSIGN_OR_RETURN(const std::string ca_key_text, read_file(ca.key_path));
   const Certificate ca_certificate = parse_certificate(ca_text);
   const Key ca_key = parse_key(ca_key_text);
-  if (ca_certificate == nullptr || ca_key == nullptr) return make_error(ErrorCode::kCorruption, "the CA " + ca.certificate_path + " is damaged");
+  if (ca_certificate == nullptr || ca_key == nullptr)
+    return make_error(ErrorCode::kCorruption, "the CA " + ca.certificate_path + " is damaged");
   const KeyPair paths{dir + "/" + name + ".crt", dir + "/" + name + ".key"};
   Key key;
   if (auto text = read_file(paths.key_path); text.ok()) key = parse_key(*text);
   const bool had_key = key != nullptr;
   if (!had_key) key.reset(EVP_EC_gen("P-256"));
   if (key == nullptr) return openssl_failed("cannot make a key");
-  COX_ASSIGN_OR_RETURN(const Certificate wanted, make_certificate(request, key.get(), {ca_certificate.get(), ca_key.get()}, now_unix_ms));
+  COX_ASSIGN_OR_RETURN(
+      const Certificate wanted,
+      make_certificate(request, key.get(), {ca_certificate.get(), ca_key.get()}, now_unix_ms));
   if (had_key) {
     if (auto text = read_file(paths.certificate_path); text.ok()) {
       const Certificate present = parse_certificate(*text);
@@ -244,7 +269,9 @@ Result<KeyPair> ensure_signing_key(const std::string& dir, const std::string& na
   Key key;
   if (auto text = read_file(paths.key_path); text.ok()) {
     key = parse_key(*text);
-    if (key == nullptr) return make_error(ErrorCode::kCorruption, paths.key_path + " is damaged: restore it, or remove it to make a new one");
+    if (key == nullptr)
+      return make_error(ErrorCode::kCorruption,
+                        paths.key_path + " is damaged: restore it, or remove it to make a new one");
   }
   if (key == nullptr) {
     key.reset(EVP_EC_gen("P-256"));
@@ -264,7 +291,8 @@ Result<std::string> read_file(const std::string& path) {
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
-Result<void> write_file_atomic(const std::string& path, const std::string& bytes, int mode, Durability durability) {
+Result<void> write_file_atomic(const std::string& path, const std::string& bytes, int mode,
+                               Durability durability) {
   const auto failed = [&path](int fd) {
     const Error error = make_error(ErrorCode::kIo, "cannot write " + path + ": " + std::strerror(errno));
     if (fd >= 0) ::close(fd);

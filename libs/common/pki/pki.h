@@ -24,8 +24,8 @@ struct CertificateRequest {
   std::vector<std::string> organizations;
   std::vector<std::string> dns_names;
   std::vector<std::string> ip_addresses;
-  bool server = false;   // extended key usage serverAuth
-  bool client = false;   // clientAuth
+  bool server = false;  // extended key usage serverAuth
+  bool client = false;  // clientAuth
 };
 
 // <dir>/ca.crt and <dir>/ca.key, valid for ten years.

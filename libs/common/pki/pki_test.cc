@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <catch2/catch.hpp>
 #include <filesystem>
+#include <catch2/catch.hpp>
 
 using namespace coxswain;
 
@@ -55,7 +55,8 @@ TEST_CASE("a certificate is made again when it must be") {
   const std::string first = *pki::read_file(made->certificate_path);
 
   SECTION("close to its end") {
-    REQUIRE(pki::ensure_certificate(dir.path, "apiserver", *ca, server_request(), kNow_ms + 340 * kDay_ms).ok());
+    REQUIRE(
+        pki::ensure_certificate(dir.path, "apiserver", *ca, server_request(), kNow_ms + 340 * kDay_ms).ok());
   }
   SECTION("other names") {
     auto request = server_request();

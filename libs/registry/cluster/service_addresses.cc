@@ -10,7 +10,8 @@ namespace {
 bool uses_cluster_ip(const std::string& type) { return type != "ExternalName"; }
 bool uses_node_ports(const json::Value& spec) {
   const std::string type = spec.get_string("type", "ClusterIP");
-  return type == "NodePort" || (type == "LoadBalancer" && spec.get_bool("allocateLoadBalancerNodePorts", true));
+  return type == "NodePort" ||
+         (type == "LoadBalancer" && spec.get_bool("allocateLoadBalancerNodePorts", true));
 }
 
 std::string cluster_ip_claim(const std::string& ip) { return "clusterip/" + ip; }
@@ -42,7 +43,7 @@ std::uint32_t reserved_band(std::uint32_t size) {
 }
 
 std::string pick_cluster_ip(const Ipv4Range& range, const json::Value& service, const ClaimTaken& taken) {
-  const std::uint32_t usable = range.size() - 2;   // neither network nor broadcast
+  const std::uint32_t usable = range.size() - 2;  // neither network nor broadcast
   const std::uint32_t band = reserved_band(usable);
   const std::uint32_t span = usable - band;
   const std::uint32_t start = start_of(service, span);
@@ -69,7 +70,8 @@ void allocate_cluster_ip(const Context& context, const json::Value* old, json::V
   std::string ip = spec.get_string("clusterIP");
   if (ip.empty()) {
     const json::Value* list = spec.find("clusterIPs");
-    if (list != nullptr && list->is_array() && !list->as_array().empty() && list->as_array().front().is_string()) {
+    if (list != nullptr && list->is_array() && !list->as_array().empty() &&
+        list->as_array().front().is_string()) {
       ip = list->as_array().front().as_string();
     }
   }
@@ -85,16 +87,21 @@ void allocate_cluster_ip(const Context& context, const json::Value* old, json::V
     const std::optional<std::uint32_t> parsed = parse_ipv4(ip);
     const std::string shown = "[\"" + ip + "\"]";
     if (!parsed) {
-      out.push_back({"FieldValueInvalid", "Invalid value: \"" + ip + "\": must be a valid IP address, (e.g. 10.9.8.7)",
+      out.push_back({"FieldValueInvalid",
+                     "Invalid value: \"" + ip + "\": must be a valid IP address, (e.g. 10.9.8.7)",
                      "spec.clusterIPs[0]"});
       return;
     }
-    if (!range || !range->contains(*parsed) || *parsed == range->base || *parsed == range->base + range->size() - 1) {
-      return refuse(out, "spec.clusterIPs", shown, "failed to allocate IP " + ip + ": the provided IP (" + ip +
-                    ") is not in the valid range. The range of valid IPs is " + context.settings->service_cluster_ip_range);
+    if (!range || !range->contains(*parsed) || *parsed == range->base ||
+        *parsed == range->base + range->size() - 1) {
+      return refuse(out, "spec.clusterIPs", shown,
+                    "failed to allocate IP " + ip + ": the provided IP (" + ip +
+                        ") is not in the valid range. The range of valid IPs is " +
+                        context.settings->service_cluster_ip_range);
     }
     if (taken(cluster_ip_claim(ip)) && !owned(old, cluster_ip_claim(ip))) {
-      return refuse(out, "spec.clusterIPs", shown, "failed to allocate IP " + ip + ": provided IP is already allocated");
+      return refuse(out, "spec.clusterIPs", shown,
+                    "failed to allocate IP " + ip + ": provided IP is already allocated");
     }
   }
   spec.set("clusterIP", ip);
@@ -122,10 +129,11 @@ void allocate_node_ports(const Context& context, const json::Value* old, json::V
   json::Value* ports = spec.find("ports");
   if (ports == nullptr || !ports->is_array()) return;
   const bool wanted = uses_node_ports(spec);
-  const bool old_wanted = old != nullptr && old->find("spec") != nullptr && uses_node_ports(*old->find("spec"));
+  const bool old_wanted =
+      old != nullptr && old->find("spec") != nullptr && uses_node_ports(*old->find("spec"));
   const std::int64_t first = context.settings->node_port_first;
   const std::int64_t count = context.settings->node_port_last - first + 1;
-  std::vector<std::string> mine;   // claimed by earlier ports of this object
+  std::vector<std::string> mine;  // claimed by earlier ports of this object
   std::size_t index = 0;
   for (json::Value& port : ports->as_array()) {
     const std::string field = "spec.ports[" + std::to_string(index++) + "].nodePort";
@@ -143,8 +151,9 @@ void allocate_node_ports(const Context& context, const json::Value* old, json::V
     };
     if (number != 0) {
       if (number < first || number >= first + count) {
-        refuse(out, field, std::to_string(number), "provided port is not in the valid range. The range of valid ports is " +
-               std::to_string(first) + "-" + std::to_string(first + count - 1));
+        refuse(out, field, std::to_string(number),
+               "provided port is not in the valid range. The range of valid ports is " +
+                   std::to_string(first) + "-" + std::to_string(first + count - 1));
         continue;
       }
       if (busy(number)) {
@@ -182,8 +191,8 @@ std::optional<std::uint32_t> parse_ipv4(std::string_view text) {
 }
 
 std::string format_ipv4(std::uint32_t ip) {
-  return std::to_string(ip >> 24) + "." + std::to_string(ip >> 16 & 255) + "." + std::to_string(ip >> 8 & 255) + "." +
-         std::to_string(ip & 255);
+  return std::to_string(ip >> 24) + "." + std::to_string(ip >> 16 & 255) + "." +
+         std::to_string(ip >> 8 & 255) + "." + std::to_string(ip & 255);
 }
 
 std::optional<Ipv4Range> parse_ipv4_range(std::string_view cidr) {

@@ -13,12 +13,12 @@
 namespace coxswain::registry {
 
 struct Ipv4Range {
-  std::uint32_t base = 0;     // host order, network address
+  std::uint32_t base = 0;  // host order, network address
   int prefix_length = 0;
   std::uint32_t size() const { return prefix_length == 0 ? 0xffffffffu : 1u << (32 - prefix_length); }
   bool contains(std::uint32_t ip) const { return ip - base < size(); }
 };
-std::optional<std::uint32_t> parse_ipv4(std::string_view text);   // strict dotted quad
+std::optional<std::uint32_t> parse_ipv4(std::string_view text);  // strict dotted quad
 std::string format_ipv4(std::uint32_t ip);
 std::optional<Ipv4Range> parse_ipv4_range(std::string_view cidr);
 

@@ -7,21 +7,26 @@ namespace {
 
 std::int64_t size_of(const json::Value& object, const char* key) {
   const json::Value* members = object.find(key);
-  return members != nullptr && members->is_object() ? static_cast<std::int64_t>(members->as_object().size()) : 0;
+  return members != nullptr && members->is_object() ? static_cast<std::int64_t>(members->as_object().size())
+                                                    : 0;
 }
 
 void validate_keys(const json::Value& object, const char* key, Causes& out) {
   const json::Value* members = object.find(key);
   if (members == nullptr || !members->is_object()) return;
   for (const json::Member& member : members->as_object()) {
-    bool ok = !member.first.empty() && member.first.size() <= 253 && member.first != "." && member.first != "..";
+    bool ok =
+        !member.first.empty() && member.first.size() <= 253 && member.first != "." && member.first != "..";
     for (const char c : member.first) {
-      ok = ok && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.');
+      ok = ok && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+                  c == '_' || c == '.');
     }
     if (ok) continue;
     out.push_back({"FieldValueInvalid",
-                   "Invalid value: \"" + member.first + "\": a valid config key must consist of alphanumeric characters, "
-                   "'-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')",
+                   "Invalid value: \"" + member.first +
+                       "\": a valid config key must consist of alphanumeric characters, "
+                       "'-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for "
+                       "validation is '[-._a-zA-Z0-9]+')",
                    std::string(key) + "[" + member.first + "]"});
   }
 }
@@ -34,14 +39,17 @@ void validate_config_map(const Context&, const json::Value& object, Causes& out)
 void refuse_change_of_immutable(const json::Value& old, const json::Value& object, Causes& out) {
   if (!old.get_bool("immutable")) return;
   const json::Value null;
-  const auto part = [&](const json::Value& from, const char* key) { return from.find(key) == nullptr ? null : *from.find(key); };
+  const auto part = [&](const json::Value& from, const char* key) {
+    return from.find(key) == nullptr ? null : *from.find(key);
+  };
   for (const char* key : {"immutable", "data", "binaryData"}) {
     if (part(old, key) == part(object, key)) continue;
     out.push_back({"FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set", key});
   }
 }
 
-void update_config_map(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
+void update_config_map(const Context& context, const json::Value& old, const json::Value& object,
+                       Causes& out) {
   validate_config_map(context, object, out);
   refuse_change_of_immutable(old, object, out);
 }
@@ -59,7 +67,8 @@ void default_secret(json::Value& object) {
   const json::Value copy = *text;
   if (copy.is_object()) {
     for (const json::Member& member : copy.as_object()) {
-      if (member.second.is_string()) object["data"].set(member.first, base64_encode(member.second.as_string()));
+      if (member.second.is_string())
+        object["data"].set(member.first, base64_encode(member.second.as_string()));
     }
   }
   object.erase("stringData");
@@ -71,14 +80,16 @@ void validate_secret(const Context&, const json::Value& object, Causes& out) {
   if (data == nullptr || !data->is_object()) return;
   for (const json::Member& member : data->as_object()) {
     if (member.second.is_string() && base64_decode(member.second.as_string())) continue;
-    out.push_back({"FieldValueInvalid", "Invalid value: \"<secret contents redacted>\": must be base64", "data[" + member.first + "]"});
+    out.push_back({"FieldValueInvalid", "Invalid value: \"<secret contents redacted>\": must be base64",
+                   "data[" + member.first + "]"});
   }
 }
 
 void update_secret(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
   validate_secret(context, object, out);
   if (old.get_string("type") != object.get_string("type")) {
-    out.push_back({"FieldValueInvalid", "Invalid value: \"" + object.get_string("type") + "\": field is immutable", "type"});
+    out.push_back({"FieldValueInvalid",
+                   "Invalid value: \"" + object.get_string("type") + "\": field is immutable", "type"});
   }
   refuse_change_of_immutable(old, object, out);
 }
@@ -96,7 +107,8 @@ json::Value lease_cell(const json::Value& object, std::string_view column, std::
 json::Value service_account_cell(const json::Value& object, std::string_view column, std::int64_t) {
   if (column != "Secrets") return nullptr;
   const json::Value* secrets = object.find("secrets");
-  return secrets != nullptr && secrets->is_array() ? static_cast<std::int64_t>(secrets->as_array().size()) : 0;
+  return secrets != nullptr && secrets->is_array() ? static_cast<std::int64_t>(secrets->as_array().size())
+                                                   : 0;
 }
 
 std::string first_few(const std::vector<std::string>& items) {
@@ -142,7 +154,8 @@ json::Value slice_cell(const json::Value& object, std::string_view column, std::
     }
     const json::Value* addresses = item.find("addresses");
     if (addresses == nullptr || !addresses->is_array()) continue;
-    for (const json::Value& address : addresses->as_array()) items.push_back(address.is_string() ? address.as_string() : "");
+    for (const json::Value& address : addresses->as_array())
+      items.push_back(address.is_string() ? address.as_string() : "");
   }
   return items.empty() ? "<unset>" : first_few(items);
 }
@@ -153,7 +166,8 @@ json::Value revision_cell(const json::Value& object, std::string_view column, st
   const json::Value* owners = object.find_path({"metadata", "ownerReferences"});
   if (owners != nullptr && owners->is_array()) {
     for (const json::Value& owner : owners->as_array()) {
-      if (owner.get_bool("controller")) return to_lower(owner.get_string("kind")) + "/" + owner.get_string("name");
+      if (owner.get_bool("controller"))
+        return to_lower(owner.get_string("kind")) + "/" + owner.get_string("name");
     }
   }
   return "<none>";
@@ -162,16 +176,21 @@ json::Value revision_cell(const json::Value& object, std::string_view column, st
 }  // namespace
 
 const Strategy& config_map_strategy() {
-  static const Strategy strategy = {.validate_create = validate_config_map, .validate_update = update_config_map, .table_cell = config_map_cell};
+  static const Strategy strategy = {.validate_create = validate_config_map,
+                                    .validate_update = update_config_map,
+                                    .table_cell = config_map_cell};
   return strategy;
 }
 const Strategy& secret_strategy() {
-  static const Strategy strategy = {.default_object = default_secret, .validate_create = validate_secret,
-                                    .validate_update = update_secret, .table_cell = secret_cell};
+  static const Strategy strategy = {.default_object = default_secret,
+                                    .validate_create = validate_secret,
+                                    .validate_update = update_secret,
+                                    .table_cell = secret_cell};
   return strategy;
 }
 const Strategy& lease_strategy() {
-  static const Strategy strategy = {.allow_create_on_update = true, .allow_unconditional_update = false, .table_cell = lease_cell};
+  static const Strategy strategy = {
+      .allow_create_on_update = true, .allow_unconditional_update = false, .table_cell = lease_cell};
   return strategy;
 }
 const Strategy& service_account_strategy() {

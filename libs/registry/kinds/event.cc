@@ -58,21 +58,25 @@ json::Value table_cell(const json::Value& object, std::string_view column, std::
   const json::Value& first = either(object, "firstTimestamp", "deprecatedFirstTimestamp");
   const json::Value& last = either(object, "lastTimestamp", "deprecatedLastTimestamp");
   if (column == "Last Seen") {
-    if (const json::Value* series = object.find_path({"series", "lastObservedTime"})) return human_age(series, now_unix_ms);
+    if (const json::Value* series = object.find_path({"series", "lastObservedTime"}))
+      return human_age(series, now_unix_ms);
     return age(last, time, now_unix_ms);
   }
   if (column == "First Seen") return age(first, time, now_unix_ms);
   if (column == "Object") {
     std::string kind = regarding.get_string("kind");
-    std::transform(kind.begin(), kind.end(), kind.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+    std::transform(kind.begin(), kind.end(), kind.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
     return kind + "/" + regarding.get_string("name");
   }
   if (column == "Subobject") return regarding.get_string("fieldPath");
   if (column == "Source") {
     const json::Value& source = either(object, "source", "deprecatedSource");
     std::string text = source.get_string("component");
-    if (text.empty()) text = either(object, "reportingComponent", "reportingController").is_string()
-                                 ? either(object, "reportingComponent", "reportingController").as_string() : "";
+    if (text.empty())
+      text = either(object, "reportingComponent", "reportingController").is_string()
+                 ? either(object, "reportingComponent", "reportingController").as_string()
+                 : "";
     const std::string host = source.get_string("host");
     return host.empty() ? text : text + ", " + host;
   }
@@ -109,15 +113,22 @@ void selectable_fields(const json::Value& object, FieldValues& out) {
 }  // namespace
 
 const Strategy& core_event_strategy() {
-  static const Strategy strategy = {.name_rule = NameRule::kPathSegment, .allow_create_on_update = true, .ttl_seconds = 3600,
-                                    .selectable_fields = selectable_fields, .table_cell = table_cell};
+  static const Strategy strategy = {.name_rule = NameRule::kPathSegment,
+                                    .allow_create_on_update = true,
+                                    .ttl_seconds = 3600,
+                                    .selectable_fields = selectable_fields,
+                                    .table_cell = table_cell};
   return strategy;
 }
 
 const Strategy& event_strategy() {
-  static const Strategy strategy = {.name_rule = NameRule::kPathSegment, .allow_create_on_update = true, .ttl_seconds = 3600,
-                                    .selectable_fields = selectable_fields, .table_cell = table_cell,
-                                    .to_storage = to_storage, .from_storage = from_storage};
+  static const Strategy strategy = {.name_rule = NameRule::kPathSegment,
+                                    .allow_create_on_update = true,
+                                    .ttl_seconds = 3600,
+                                    .selectable_fields = selectable_fields,
+                                    .table_cell = table_cell,
+                                    .to_storage = to_storage,
+                                    .from_storage = from_storage};
   return strategy;
 }
 

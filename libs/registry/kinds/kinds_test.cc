@@ -28,8 +28,8 @@ const char* const kPod = R"({"metadata":{"name":"p"},"spec":{"containers":[{"nam
 
 TEST_CASE("pod defaults") {
   struct Case {
-    const char* container;   // members of the container
-    const char* where;       // JSON pointer-ish, below spec.containers[0]
+    const char* container;  // members of the container
+    const char* where;      // JSON pointer-ish, below spec.containers[0]
     const char* expected;
   };
   const Case cases[] = {
@@ -38,7 +38,8 @@ TEST_CASE("pod defaults") {
       {R"("image":"localhost:5000/nginx:1.2")", "imagePullPolicy", R"("IfNotPresent")"},
       {R"("image":"nginx@sha256:00")", "imagePullPolicy", R"("IfNotPresent")"},
       {R"("image":"x")", "terminationMessagePath", R"("/dev/termination-log")"},
-      {R"("image":"x","ports":[{"containerPort":80}])", "ports", R"([{"containerPort":80,"protocol":"TCP"}])"},
+      {R"("image":"x","ports":[{"containerPort":80}])", "ports",
+       R"([{"containerPort":80,"protocol":"TCP"}])"},
       {R"("image":"x","resources":{"limits":{"cpu":0.5,"memory":"1024Ki"}})", "resources",
        R"({"limits":{"cpu":"500m","memory":"1Mi"},"requests":{"cpu":"500m","memory":"1Mi"}})"},
       {R"("image":"x","env":[{"name":"N","valueFrom":{"fieldRef":{"fieldPath":"metadata.name"}}}])", "env",
@@ -46,8 +47,9 @@ TEST_CASE("pod defaults") {
   };
   for (const Case& c : cases) {
     INFO(c.container);
-    const json::Value pod =
-        created("", "Pod", std::string(R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"a",)") + c.container + "}]}}");
+    const json::Value pod = created(
+        "", "Pod",
+        std::string(R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"a",)") + c.container + "}]}}");
     const json::Value* found = pod.find_path({"spec", "containers"})->as_array()[0].find(c.where);
     REQUIRE(found != nullptr);
     CHECK(json::write(*found) == json::write(parsed(c.expected)));
@@ -71,7 +73,8 @@ TEST_CASE("defaults are idempotent and leave a template's requests alone") {
       {"name":"a","image":"x","resources":{"limits":{"cpu":"1"}}}]}}}})");
   CHECK(deployment.find("spec")->get_int("replicas") == 1);
   CHECK(deployment.get_string_path({"spec", "strategy", "rollingUpdate", "maxSurge"}) == "25%");
-  const json::Value& container = deployment.find_path({"spec", "template", "spec", "containers"})->as_array()[0];
+  const json::Value& container =
+      deployment.find_path({"spec", "template", "spec", "containers"})->as_array()[0];
   CHECK(container.find_path({"resources", "requests"}) == nullptr);
 }
 
@@ -85,13 +88,16 @@ TEST_CASE("rules of kinds") {
   };
   const Case cases[] = {
       {"", "Pod", R"({"spec":{"containers":[]}})", "spec.containers", "Required value"},
-      {"", "Pod", R"({"spec":{"containers":[{"name":"a","image":"x","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"2"}}}]}})",
+      {"", "Pod",
+       R"({"spec":{"containers":[{"name":"a","image":"x","resources":{"limits":{"cpu":"1"},"requests":{"cpu":"2"}}}]}})",
        "spec.containers[0].resources.requests", "must be less than or equal to cpu limit of 1"},
-      {"apps", "Deployment", R"({"spec":{"replicas":-1,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{}}}})",
+      {"apps", "Deployment",
+       R"({"spec":{"replicas":-1,"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{}}}})",
        "spec.replicas", "Invalid value: -1: must be greater than or equal to 0"},
-      {"apps", "Deployment", R"({"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"spec":{}}}})", "spec.template.metadata.labels",
-       "`selector` does not match template `labels`"},
-      {"", "Service", R"({"spec":{"ports":[{"port":0}]}})", "spec.ports[0].port", "must be between 1 and 65535, inclusive"},
+      {"apps", "Deployment", R"({"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"spec":{}}}})",
+       "spec.template.metadata.labels", "`selector` does not match template `labels`"},
+      {"", "Service", R"({"spec":{"ports":[{"port":0}]}})", "spec.ports[0].port",
+       "must be between 1 and 65535, inclusive"},
       {"", "ConfigMap", R"({"data":{"a b":""}})", "data[a b]", "a valid config key"},
   };
   for (const Case& c : cases) {
@@ -116,13 +122,26 @@ TEST_CASE("cells") {
     const char* expected;
   };
   const Case cases[] = {
-      {"", "Pod", R"({"spec":{"containers":[{},{}]},"status":{"phase":"Running","containerStatuses":[{"ready":true,"restartCount":2}]}})", "Ready", "1/2"},
-      {"", "Pod", R"({"spec":{},"status":{"phase":"Running","containerStatuses":[{"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}})", "Status", "CrashLoopBackOff"},
-      {"", "Pod", R"({"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"},"status":{"phase":"Running"}})", "Status", "Terminating"},
-      {"", "Pod", R"({"status":{"containerStatuses":[{"restartCount":2,"lastState":{"terminated":{"finishedAt":"1970-01-01T00:00:00Z"}}}]}})", "Restarts", "2"},
-      {"", "Pod", R"({"spec":{"readinessGates":[{"conditionType":"a"}]},"status":{"conditions":[{"type":"a","status":"True"}]}})", "Readiness Gates", "1/1"},
-      {"", "Service", R"({"spec":{"ports":[{"port":80,"nodePort":30080,"protocol":"TCP"},{"port":53,"protocol":"UDP"}]}})", "Port(s)", "80:30080/TCP,53/UDP"},
-      {"", "Node", R"({"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}]}})", "Status", "Ready,SchedulingDisabled"},
+      {"", "Pod",
+       R"({"spec":{"containers":[{},{}]},"status":{"phase":"Running","containerStatuses":[{"ready":true,"restartCount":2}]}})",
+       "Ready", "1/2"},
+      {"", "Pod",
+       R"({"spec":{},"status":{"phase":"Running","containerStatuses":[{"state":{"waiting":{"reason":"CrashLoopBackOff"}}}]}})",
+       "Status", "CrashLoopBackOff"},
+      {"", "Pod", R"({"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"},"status":{"phase":"Running"}})",
+       "Status", "Terminating"},
+      {"", "Pod",
+       R"({"status":{"containerStatuses":[{"restartCount":2,"lastState":{"terminated":{"finishedAt":"1970-01-01T00:00:00Z"}}}]}})",
+       "Restarts", "2"},
+      {"", "Pod",
+       R"({"spec":{"readinessGates":[{"conditionType":"a"}]},"status":{"conditions":[{"type":"a","status":"True"}]}})",
+       "Readiness Gates", "1/1"},
+      {"", "Service",
+       R"({"spec":{"ports":[{"port":80,"nodePort":30080,"protocol":"TCP"},{"port":53,"protocol":"UDP"}]}})",
+       "Port(s)", "80:30080/TCP,53/UDP"},
+      {"", "Node",
+       R"({"spec":{"unschedulable":true},"status":{"conditions":[{"type":"Ready","status":"True"}]}})",
+       "Status", "Ready,SchedulingDisabled"},
       {"apps", "Deployment", R"({"spec":{"replicas":3},"status":{"readyReplicas":2}})", "Ready", "2/3"},
   };
   for (const Case& c : cases) {

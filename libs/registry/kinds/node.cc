@@ -58,7 +58,8 @@ json::Value table_cell(const json::Value& object, std::string_view column, std::
 
 void selectable_fields(const json::Value& object, FieldValues& out) {
   const json::Value* spec = object.find("spec");
-  out.emplace_back("spec.unschedulable", spec != nullptr && spec->get_bool("unschedulable") ? "true" : "false");
+  out.emplace_back("spec.unschedulable",
+                   spec != nullptr && spec->get_bool("unschedulable") ? "true" : "false");
 }
 
 }  // namespace

@@ -28,7 +28,8 @@ void default_host_ports(json::Value& container) {
   json::Value* ports = container.find("ports");
   if (ports == nullptr || !ports->is_array()) return;
   for (json::Value& port : ports->as_array()) {
-    if (port.is_object() && port.get_int("hostPort") == 0) port.set("hostPort", port.get_int("containerPort"));
+    if (port.is_object() && port.get_int("hostPort") == 0)
+      port.set("hostPort", port.get_int("containerPort"));
   }
 }
 
@@ -82,15 +83,15 @@ void add_toleration(json::Value& spec, const char* key) {
     const std::string effect = toleration.get_string("effect");
     if ((own == key || own.empty()) && (effect == "NoExecute" || effect.empty())) return;
   }
-  tolerations.push_back(json::Value::object({{"key", key}, {"operator", "Exists"}, {"effect", "NoExecute"},
-                                             {"tolerationSeconds", 300}}));
+  tolerations.push_back(json::Value::object(
+      {{"key", key}, {"operator", "Exists"}, {"effect", "NoExecute"}, {"tolerationSeconds", 300}}));
 }
 
 void prepare_create(const Context&, json::Value& object) {
   if (object.find("spec") == nullptr) object.set("spec", json::Value::object());
   const std::string qos = qos_class(*object.find("spec"));
   object.set("status", json::Value::object({{"phase", "Pending"}, {"qosClass", qos}}));
-  json::Value& spec = object["spec"];   // after the last new member: references move
+  json::Value& spec = object["spec"];  // after the last new member: references move
   if (spec.get_string("serviceAccountName").empty()) {
     spec.set("serviceAccountName", "default");
     spec.set("serviceAccount", "default");
@@ -116,7 +117,8 @@ void validate_update(const Context& context, const json::Value& old, const json:
 
 std::int64_t grace_period_seconds(const json::Value& object, std::optional<std::int64_t> requested) {
   const std::string phase = object.get_string_path({"status", "phase"});
-  if (object.get_string_path({"spec", "nodeName"}).empty() || phase == "Failed" || phase == "Succeeded") return 0;
+  if (object.get_string_path({"spec", "nodeName"}).empty() || phase == "Failed" || phase == "Succeeded")
+    return 0;
   if (requested) return *requested;
   const json::Value* spec = object.find("spec");
   return spec->get_int("terminationGracePeriodSeconds", 30);
@@ -147,7 +149,8 @@ std::string init_reason(const json::Value& object) {
     }
     if (terminated != nullptr) {
       const std::string reason = terminated->get_string("reason");
-      return "Init:" + (reason.empty() ? "ExitCode:" + std::to_string(terminated->get_int("exitCode")) : reason);
+      return "Init:" +
+             (reason.empty() ? "ExitCode:" + std::to_string(terminated->get_int("exitCode")) : reason);
     }
     const std::string waiting = status.get_string_path({"state", "waiting", "reason"});
     if (!waiting.empty() && waiting != "PodInitializing") return "Init:" + waiting;
@@ -159,7 +162,8 @@ std::string init_reason(const json::Value& object) {
 Counts count(const json::Value& object) {
   Counts counts;
   const json::Value* containers = object.find_path({"spec", "containers"});
-  if (containers != nullptr && containers->is_array()) counts.total = static_cast<std::int64_t>(containers->as_array().size());
+  if (containers != nullptr && containers->is_array())
+    counts.total = static_cast<std::int64_t>(containers->as_array().size());
   counts.reason = object.get_string_path({"status", "reason"});
   if (counts.reason.empty()) counts.reason = object.get_string_path({"status", "phase"});
   const json::Value* gates = object.find_path({"spec", "schedulingGates"});
@@ -185,7 +189,8 @@ Counts count(const json::Value& object) {
         counts.reason = waiting;
       } else if (terminated != nullptr) {
         counts.reason = terminated->get_string("reason");
-        if (counts.reason.empty()) counts.reason = "ExitCode:" + std::to_string(terminated->get_int("exitCode"));
+        if (counts.reason.empty())
+          counts.reason = "ExitCode:" + std::to_string(terminated->get_int("exitCode"));
       }
     }
   }

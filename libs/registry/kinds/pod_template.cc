@@ -42,8 +42,8 @@ void canonical_quantities(json::Value* amounts) {
   if (amounts == nullptr || !amounts->is_object()) return;
   for (json::Member& amount : amounts->as_object()) {
     if (!amount.second.is_string() && !amount.second.is_number()) continue;
-    const auto quantity =
-        api::Quantity::parse(amount.second.is_string() ? amount.second.as_string() : json::write(amount.second));
+    const auto quantity = api::Quantity::parse(amount.second.is_string() ? amount.second.as_string()
+                                                                         : json::write(amount.second));
     if (quantity.ok()) amount.second = quantity->to_string();
   }
 }
@@ -60,24 +60,26 @@ void default_container(json::Value& container) {
   set_default(container, "terminationMessagePolicy", "File");
   set_default(container, "imagePullPolicy", pull_policy(container.get_string("image")));
   if (container.find("resources") == nullptr) container.set("resources", json::Value::object());
-  for (const char* probe : {"livenessProbe", "readinessProbe", "startupProbe"}) default_probe(container, probe);
+  for (const char* probe : {"livenessProbe", "readinessProbe", "startupProbe"})
+    default_probe(container, probe);
   if (json::Value* ports = container.find("ports"); ports != nullptr && ports->is_array()) {
     for (json::Value& port : ports->as_array()) {
       if (port.is_object()) set_default(port, "protocol", "TCP");
     }
   }
-  for (const char* part : {"limits", "requests"}) canonical_quantities(container.find_path({"resources", part}));
+  for (const char* part : {"limits", "requests"})
+    canonical_quantities(container.find_path({"resources", part}));
   if (json::Value* env = container.find("env"); env != nullptr && env->is_array()) {
     for (json::Value& variable : env->as_array()) default_field_ref(variable.find("valueFrom"));
   }
   for (const char* hook : {"postStart", "preStop"}) {
-    if (json::Value* http = container.find_path({"lifecycle", hook, "httpGet"}); http != nullptr && http->is_object()) {
+    if (json::Value* http = container.find_path({"lifecycle", hook, "httpGet"});
+        http != nullptr && http->is_object()) {
       set_default(*http, "path", "/");
       set_default(*http, "scheme", "HTTP");
     }
   }
 }
-
 
 void default_field_refs(json::Value* items) {
   if (items == nullptr || !items->is_array()) return;
@@ -86,12 +88,15 @@ void default_field_refs(json::Value* items) {
 
 void default_volume(json::Value& volume) {
   if (!volume.is_object()) return;
-  if (volume.as_object().size() == 1 && volume.find("name") != nullptr) volume.set("emptyDir", json::Value::object());
+  if (volume.as_object().size() == 1 && volume.find("name") != nullptr)
+    volume.set("emptyDir", json::Value::object());
   for (const char* source : {"configMap", "secret", "projected", "downwardAPI"}) {
-    if (json::Value* value = volume.find(source); value != nullptr && value->is_object()) set_default(*value, "defaultMode", 420);
+    if (json::Value* value = volume.find(source); value != nullptr && value->is_object())
+      set_default(*value, "defaultMode", 420);
   }
   if (json::Value* down = volume.find("downwardAPI")) default_field_refs(down->find("items"));
-  if (json::Value* host = volume.find("hostPath"); host != nullptr && host->is_object() && host->find("type") == nullptr) {
+  if (json::Value* host = volume.find("hostPath");
+      host != nullptr && host->is_object() && host->find("type") == nullptr) {
     host->set("type", "");
   }
   json::Value* sources = volume.find_path({"projected", "sources"});
@@ -113,7 +118,8 @@ void default_pod_spec(json::Value& spec) {
   set_default(spec, "dnsPolicy", "ClusterFirst");
   set_default(spec, "schedulerName", "default-scheduler");
   if (spec.find("securityContext") == nullptr) spec.set("securityContext", json::Value::object());
-  if (!spec.get_string("serviceAccountName").empty()) spec.set("serviceAccount", spec.get_string("serviceAccountName"));
+  if (!spec.get_string("serviceAccountName").empty())
+    spec.set("serviceAccount", spec.get_string("serviceAccountName"));
   for (const char* list : {"initContainers", "containers"}) {
     json::Value* containers = spec.find(list);
     if (containers == nullptr || !containers->is_array()) continue;
@@ -145,7 +151,8 @@ std::string selector_cell(const json::Value* selector) {
   if (labels == nullptr) labels = selector;
   if (labels == nullptr || !labels->is_object()) return "<none>";
   for (const json::Member& label : labels->as_object()) {
-    if (label.second.is_string()) text += (text.empty() ? "" : ",") + label.first + "=" + label.second.as_string();
+    if (label.second.is_string())
+      text += (text.empty() ? "" : ",") + label.first + "=" + label.second.as_string();
   }
   return text.empty() ? "<none>" : text;
 }

@@ -42,7 +42,9 @@ void prepare_create(const Context&, json::Value& object) {
 // A change of type takes away what belonged to the old one and was left as it was.
 void prepare_update(const Context&, const json::Value& old, json::Value& object) {
   json::Value* spec = object.find("spec");
-  if (spec == nullptr || spec->get_string("type") != "ClusterIP" || old.get_string_path({"spec", "type"}) == "ClusterIP") return;
+  if (spec == nullptr || spec->get_string("type") != "ClusterIP" ||
+      old.get_string_path({"spec", "type"}) == "ClusterIP")
+    return;
   const std::string policy = spec->get_string("externalTrafficPolicy");
   if (policy == old.get_string_path({"spec", "externalTrafficPolicy"})) spec->erase("externalTrafficPolicy");
 }
@@ -79,7 +81,8 @@ json::Value table_cell(const json::Value& object, std::string_view column, std::
     std::string text;
     const json::Value* ips = spec->find("externalIPs");
     if (ips != nullptr && ips->is_array()) {
-      for (const json::Value& ip : ips->as_array()) text += (text.empty() ? "" : ",") + (ip.is_string() ? ip.as_string() : "");
+      for (const json::Value& ip : ips->as_array())
+        text += (text.empty() ? "" : ",") + (ip.is_string() ? ip.as_string() : "");
     }
     return text.empty() ? (type == "LoadBalancer" ? "<pending>" : "<none>") : text;
   }
@@ -100,7 +103,8 @@ json::Value table_cell(const json::Value& object, std::string_view column, std::
     const json::Value* selector = spec->find("selector");
     if (selector == nullptr || !selector->is_object()) return "<none>";
     for (const json::Member& label : selector->as_object()) {
-      text += (text.empty() ? "" : ",") + label.first + "=" + (label.second.is_string() ? label.second.as_string() : "");
+      text += (text.empty() ? "" : ",") + label.first + "=" +
+              (label.second.is_string() ? label.second.as_string() : "");
     }
     return text.empty() ? "<none>" : text;
   }

@@ -50,8 +50,10 @@ void validate(const Context&, const json::Value& object, Causes& out) {
     return;
   }
   if (spec->get_int("replicas") < 0) {
-    out.push_back({"FieldValueInvalid", "Invalid value: " + std::to_string(spec->get_int("replicas")) +
-                                            ": must be greater than or equal to 0", "spec.replicas"});
+    out.push_back({"FieldValueInvalid",
+                   "Invalid value: " + std::to_string(spec->get_int("replicas")) +
+                       ": must be greater than or equal to 0",
+                   "spec.replicas"});
   }
   const json::Value* selector = spec->find("selector");
   const json::Value* labels = spec->find_path({"template", "metadata", "labels"});
@@ -60,8 +62,10 @@ void validate(const Context&, const json::Value& object, Causes& out) {
       (selector->find("matchLabels") == nullptr && selector->find("matchExpressions") == nullptr)) {
     out.push_back({"FieldValueRequired", "Required value", "spec.selector"});
   } else if (!selects(*selector, labels == nullptr ? empty : *labels)) {
-    out.push_back({"FieldValueInvalid", "Invalid value: " + json::write(labels == nullptr ? empty : *labels) +
-                                            ": `selector` does not match template `labels`", "spec.template.metadata.labels"});
+    out.push_back({"FieldValueInvalid",
+                   "Invalid value: " + json::write(labels == nullptr ? empty : *labels) +
+                       ": `selector` does not match template `labels`",
+                   "spec.template.metadata.labels"});
   }
   api::FieldErrors errors(out);
   if (selector != nullptr) api::validate_label_selector(*selector, "spec.selector", errors);
@@ -72,8 +76,10 @@ void validate(const Context&, const json::Value& object, Causes& out) {
   api::validate_pod_template(pod_template == nullptr ? empty : *pod_template, "spec.template", errors);
   const json::Value* pod = spec->find_path({"template", "spec"});
   if (pod != nullptr && pod->get_string("restartPolicy", "Always") != "Always") {
-    out.push_back({"FieldValueNotSupported", "Unsupported value: \"" + pod->get_string("restartPolicy") +
-                                                 "\": supported values: \"Always\"", "spec.template.spec.restartPolicy"});
+    out.push_back(
+        {"FieldValueNotSupported",
+         "Unsupported value: \"" + pod->get_string("restartPolicy") + "\": supported values: \"Always\"",
+         "spec.template.spec.restartPolicy"});
   }
 }
 
@@ -82,7 +88,8 @@ void validate_update(const Context& context, const json::Value& old, const json:
   const json::Value* before = old.find_path({"spec", "selector"});
   const json::Value* now = object.find_path({"spec", "selector"});
   if (before != nullptr && now != nullptr && !(*before == *now)) {
-    out.push_back({"FieldValueInvalid", "Invalid value: " + json::write(*now) + ": field is immutable", "spec.selector"});
+    out.push_back({"FieldValueInvalid", "Invalid value: " + json::write(*now) + ": field is immutable",
+                   "spec.selector"});
   }
 }
 
@@ -100,7 +107,8 @@ json::Value common_cell(const json::Value& object, std::string_view column) {
 
 json::Value deployment_cell(const json::Value& object, std::string_view column, std::int64_t) {
   if (column == "Ready") {
-    return std::to_string(number(object, "status", "readyReplicas")) + "/" + std::to_string(number(object, "spec", "replicas"));
+    return std::to_string(number(object, "status", "readyReplicas")) + "/" +
+           std::to_string(number(object, "spec", "replicas"));
   }
   if (column == "Up-to-date") return number(object, "status", "updatedReplicas");
   if (column == "Available") return number(object, "status", "availableReplicas");

@@ -11,7 +11,8 @@ Attempt fail(const CallPtr& call, const api::Status& status) {
 }
 
 void set_scheduled(json::Value& pod, std::int64_t now_unix_ms) {
-  json::Value condition = json::Value::object({{"type", "PodScheduled"}, {"status", "True"},
+  json::Value condition = json::Value::object({{"type", "PodScheduled"},
+                                               {"status", "True"},
                                                {"lastProbeTime", nullptr},
                                                {"lastTransitionTime", format_rfc3339(now_unix_ms)}});
   json::Value& conditions = pod["status"]["conditions"];
@@ -60,9 +61,12 @@ Attempt plan(const CallPtr& call, const json::Value& binding) {
   merge_annotations(binding, pod);
   set_scheduled(pod, call->now_unix_ms);
   const auto success = [call] {
-    respond_json(call, 201, json::Value::object({{"kind", "Status"}, {"apiVersion", "v1"},
-                                                 {"metadata", json::Value::object()},
-                                                 {"status", "Success"}, {"code", 201}}));
+    respond_json(call, 201,
+                 json::Value::object({{"kind", "Status"},
+                                      {"apiVersion", "v1"},
+                                      {"metadata", json::Value::object()},
+                                      {"status", "Success"},
+                                      {"code", 201}}));
   };
   if (call->dry_run) {
     success();
@@ -71,7 +75,8 @@ Attempt plan(const CallPtr& call, const json::Value& binding) {
   auto stored = std::make_shared<json::Value>(storage_form(*call->strategy, std::move(pod)));
   Encoded encoded = encode(*stored);
   attempt.txn.compares.push_back({(*current)->key, (*current)->mod_revision});
-  attempt.txn.ops.push_back({store::Op::Type::kPut, (*current)->key, std::move(encoded.bytes), encoded.splice_at});
+  attempt.txn.ops.push_back(
+      {store::Op::Type::kPut, (*current)->key, std::move(encoded.bytes), encoded.splice_at});
   attempt.done = [call, stored, success](const store::TxnResult& result) {
     publish(*call, result, *stored);
     success();

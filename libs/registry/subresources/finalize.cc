@@ -14,9 +14,10 @@ Attempt plan(const CallPtr& call, const json::Value& wanted) {
   }
   const std::string revision = wanted.get_string_path({"metadata", "resourceVersion"});
   if (!revision.empty() && revision != std::to_string((*current)->mod_revision)) {
-    respond_status(call, api::conflict(call->group_resource(), call->info.name,
-                                       "the object has been modified; please apply your changes to the latest "
-                                       "version and try again"));
+    respond_status(call,
+                   api::conflict(call->group_resource(), call->info.name,
+                                 "the object has been modified; please apply your changes to the latest "
+                                 "version and try again"));
     return answered();
   }
   json::Value object = decode_stored(**current);
@@ -41,7 +42,8 @@ Attempt plan(const CallPtr& call, const json::Value& wanted) {
   }
   Encoded encoded = encode(storage_form(*call->strategy, std::move(object)));
   attempt.txn.compares.push_back({(*current)->key, (*current)->mod_revision});
-  attempt.txn.ops.push_back({store::Op::Type::kPut, (*current)->key, std::move(encoded.bytes), encoded.splice_at});
+  attempt.txn.ops.push_back(
+      {store::Op::Type::kPut, (*current)->key, std::move(encoded.bytes), encoded.splice_at});
   attempt.done = [call](const store::TxnResult& result) { respond_entry(call, 200, result.entries.front()); };
   return attempt;
 }

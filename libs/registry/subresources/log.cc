@@ -7,8 +7,8 @@
 
 #include "libs/common/base/strings.h"
 #include "libs/http/client.h"
-#include "libs/registry/object.h"
 #include "libs/registry/core.h"
+#include "libs/registry/object.h"
 
 namespace coxswain::registry {
 namespace {
@@ -47,7 +47,8 @@ api::ApiResult<std::string> choose_container(const Call& call, const json::Value
     return api::bad_request("container " + asked + " is not valid for pod " + name);
   }
   if (all.find(' ') == std::string::npos && init.empty()) return all;
-  std::string message = "a container name must be specified for pod " + name + ", choose one of: [" + all + "]";
+  std::string message =
+      "a container name must be specified for pod " + name + ", choose one of: [" + all + "]";
   if (!init.empty()) message += " or one of the init containers: [" + init + "]";
   return api::bad_request(message);
 }
@@ -99,7 +100,7 @@ struct LogStream {
   std::stop_source stop;
   std::mutex mutex;
   std::condition_variable drained;
-  bool is_drained = true;   // guarded by mutex
+  bool is_drained = true;  // guarded by mutex
 
   // Blocks while the client is slow.
   bool push(std::string_view data, const std::shared_ptr<LogStream>& self) {
@@ -158,10 +159,11 @@ void pump_log(const std::shared_ptr<LogStream>& stream) {
   }
   if (response->status >= 300) {
     const std::string why(trim(response->body));
-    if (const Result<json::Value> parsed = json::parse(why); parsed.ok() && parsed->get_string("kind") == "Status") {
+    if (const Result<json::Value> parsed = json::parse(why);
+        parsed.ok() && parsed->get_string("kind") == "Status") {
       return respond_status(call, api::Status::from_json(*parsed));
     }
-    return respond_status(call, response->status == 404   ? api::not_found({"", "pods"}, call->info.name)
+    return respond_status(call, response->status == 404  ? api::not_found({"", "pods"}, call->info.name)
                                 : response->status < 500 ? api::bad_request(why)
                                                          : api::internal_error(why));
   }
@@ -200,10 +202,12 @@ void handle_log(const CallPtr& call) {
   call->exchange->on_closed([weak = std::weak_ptr<LogStream>(stream)] {
     if (const std::shared_ptr<LogStream> alive = weak.lock()) alive->cancel();
   });
-  call->core.log_threads.run([stream] {
-    pump_log(stream);
-    stream->call->core.log_streams.fetch_sub(1);
-  }, [stream] { stream->cancel(); });
+  call->core.log_threads.run(
+      [stream] {
+        pump_log(stream);
+        stream->call->core.log_streams.fetch_sub(1);
+      },
+      [stream] { stream->cancel(); });
 }
 
 }  // namespace coxswain::registry

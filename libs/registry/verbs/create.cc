@@ -12,7 +12,8 @@ api::ApiResult<void> check_target(Call& call, json::Value& object) {
   if (call.resource->namespaced) {
     const std::string ns = metadata.get_string("namespace");
     if (!ns.empty() && ns != call.info.ns) {
-      return api::bad_request("the namespace of the provided object does not match the namespace sent on the request");
+      return api::bad_request(
+          "the namespace of the provided object does not match the namespace sent on the request");
     }
     metadata.set("namespace", call.info.ns);
   } else {
@@ -49,7 +50,8 @@ api::ApiResult<void> prepare(Call& call, json::Value& object, store::Txn& txn) {
   check_metadata(*call.resource, *call.strategy, object, causes);
   check_schema(*call.resource, object, causes);
   if (causes.empty()) COX_RETURN_IF_ERROR(settle_claims(call, nullptr, &object, txn));
-  if (call.strategy->validate_create != nullptr) call.strategy->validate_create(call.context(), object, causes);
+  if (call.strategy->validate_create != nullptr)
+    call.strategy->validate_create(call.context(), object, causes);
   if (!causes.empty()) return invalid_object(call, object, std::move(causes));
   return {};
 }
@@ -65,8 +67,10 @@ Attempt plan(const CallPtr& call, const json::Value& decoded) {
   const bool generated = decoded.get_string_path({"metadata", "name"}).empty();
   const api::Status exists = api::already_exists(call->group_resource(), call->info.name);
   if (call->dry_run) {
-    if (call->core.store.get(key).ok()) respond_status(call, exists);
-    else respond_object(call, 201, object);
+    if (call->core.store.get(key).ok())
+      respond_status(call, exists);
+    else
+      respond_object(call, 201, object);
     return answered();
   }
   auto stored = std::make_shared<json::Value>(storage_form(*call->strategy, std::move(object)));

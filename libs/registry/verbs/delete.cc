@@ -11,8 +11,8 @@ namespace {
 
 // Kinds whose deletion answers with the object rather than with a Status.
 bool returns_object(const api::schema::Resource& resource) {
-  return resource.group.empty() && (resource.plural == "pods" || resource.plural == "services" ||
-                                    resource.plural == "serviceaccounts");
+  return resource.group.empty() &&
+         (resource.plural == "pods" || resource.plural == "services" || resource.plural == "serviceaccounts");
 }
 
 void answer(const CallPtr& call, const DeleteOutcome& outcome) {
@@ -77,13 +77,15 @@ struct Sweep : std::enable_shared_from_this<Sweep> {
       }
       auto self = shared_from_this();
       call->core.store.txn(std::move(plan->txn), [self, plan](Result<store::TxnResult> result) {
-        self->call->exchange->post(0, [self, plan, result = std::move(result)] { self->committed(*plan, result); });
+        self->call->exchange->post(
+            0, [self, plan, result = std::move(result)] { self->committed(*plan, result); });
       });
       return;
     }
-    json::Value list = json::Value::object({{"kind", call->resource->list_kind},
-                                            {"apiVersion", api_version(*call->resource)},
-                                            {"metadata", json::Value::object({{"resourceVersion", std::to_string(revision)}})}});
+    json::Value list = json::Value::object(
+        {{"kind", call->resource->list_kind},
+         {"apiVersion", api_version(*call->resource)},
+         {"metadata", json::Value::object({{"resourceVersion", std::to_string(revision)}})}});
     list.set("items", std::move(items));
     respond_json(call, 200, list);
   }
@@ -112,8 +114,8 @@ void handle_delete_collection(const CallPtr& call) {
   if (!options.ok()) return respond_status(call, options.error());
   api::ApiResult<ListOptions> list = parse_list_options(request, false);
   if (!list.ok()) return respond_status(call, list.error());
-  api::ApiResult<Selection> selection = Selection::parse(*call->resource, request.query_value("labelSelector"),
-                                                         request.query_value("fieldSelector"));
+  api::ApiResult<Selection> selection = Selection::parse(
+      *call->resource, request.query_value("labelSelector"), request.query_value("fieldSelector"));
   if (!selection.ok()) return respond_status(call, selection.error());
   store::RangeRequest range;
   range.prefix = key_prefix(*call->resource, call->info.ns);

@@ -55,8 +55,8 @@ json::Array finalizers_after(const json::Value& object, const std::string& propa
   return kept;
 }
 
-api::ApiResult<void> check_preconditions(const Call& call, const store::Entry& current, const json::Value& object,
-                                         const DeleteOptions& options) {
+api::ApiResult<void> check_preconditions(const Call& call, const store::Entry& current,
+                                         const json::Value& object, const DeleteOptions& options) {
   const std::string uid = object.get_string_path({"metadata", "uid"});
   if (!options.precondition_uid.empty() && options.precondition_uid != uid) {
     return api::conflict(call.group_resource(), call.info.name,
@@ -66,8 +66,8 @@ api::ApiResult<void> check_preconditions(const Call& call, const store::Entry& c
   const std::string revision = std::to_string(current.mod_revision);
   if (!options.precondition_revision.empty() && options.precondition_revision != revision) {
     return api::conflict(call.group_resource(), call.info.name,
-                         "Precondition failed: ResourceVersion in precondition: " + options.precondition_revision +
-                             ", ResourceVersion in object meta: " + revision);
+                         "Precondition failed: ResourceVersion in precondition: " +
+                             options.precondition_revision + ", ResourceVersion in object meta: " + revision);
   }
   return {};
 }
@@ -87,14 +87,16 @@ bool mark(Call& call, json::Value& object, std::int64_t grace_seconds, json::Arr
     }
     metadata.set("deletionTimestamp", format_rfc3339(start_ms + grace_seconds * 1000));
     metadata.set("deletionGracePeriodSeconds", grace_seconds);
-    if (first && call.strategy->has_generation) metadata.set("generation", metadata.get_int("generation") + 1);
+    if (first && call.strategy->has_generation)
+      metadata.set("generation", metadata.get_int("generation") + 1);
   }
   if (finalizers.empty()) {
     metadata.erase("finalizers");
   } else {
     metadata.set("finalizers", std::move(finalizers));
   }
-  if (first && call.strategy->on_terminating != nullptr) call.strategy->on_terminating(call.context(), object);
+  if (first && call.strategy->on_terminating != nullptr)
+    call.strategy->on_terminating(call.context(), object);
   return !(before == object);
 }
 
@@ -115,8 +117,8 @@ api::ApiResult<DeleteOptions> parse_delete_options(const CallPtr& call) {
     // Kubernetes treats a negative period as "at once, but politely".
     options.grace_period_seconds = 1;
   }
-  if (!options.propagation.empty() && options.propagation != "Orphan" && options.propagation != "Background" &&
-      options.propagation != "Foreground") {
+  if (!options.propagation.empty() && options.propagation != "Orphan" &&
+      options.propagation != "Background" && options.propagation != "Foreground") {
     std::vector<api::StatusCause> causes;
     causes.push_back({"FieldValueInvalid",
                       "Invalid value: \"" + options.propagation +
@@ -140,11 +142,12 @@ DeletePlan plan_delete(Call& call, const store::EntryPtr& current, const DeleteO
   }
   std::int64_t grace_seconds = 0;
   if (strategy.grace_period_seconds != nullptr) {
-    grace_seconds = std::max<std::int64_t>(0, strategy.grace_period_seconds(object, options.grace_period_seconds));
+    grace_seconds =
+        std::max<std::int64_t>(0, strategy.grace_period_seconds(object, options.grace_period_seconds));
   }
   json::Array finalizers = finalizers_after(object, options.propagation);
-  const bool held = !finalizers.empty() ||
-                    (strategy.may_be_removed != nullptr && !strategy.may_be_removed(object));
+  const bool held =
+      !finalizers.empty() || (strategy.may_be_removed != nullptr && !strategy.may_be_removed(object));
   if (grace_seconds == 0 && !held) {
     plan.outcome.removed = true;
     if (json::Value* metadata = object.find("metadata")) metadata->erase("finalizers");
@@ -156,7 +159,8 @@ DeletePlan plan_delete(Call& call, const store::EntryPtr& current, const DeleteO
   if (!plan.finished) {
     Encoded encoded = encode(storage_form(strategy, object));
     plan.txn.compares.push_back({current->key, current->mod_revision});
-    plan.txn.ops.push_back({store::Op::Type::kPut, current->key, std::move(encoded.bytes), encoded.splice_at});
+    plan.txn.ops.push_back(
+        {store::Op::Type::kPut, current->key, std::move(encoded.bytes), encoded.splice_at});
   }
   plan.outcome.object = std::move(object);
   return plan;

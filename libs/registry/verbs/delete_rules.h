@@ -10,7 +10,7 @@ namespace coxswain::registry {
 
 struct DeleteOptions {
   std::optional<std::int64_t> grace_period_seconds;
-  std::string propagation;            // "", Orphan, Background, Foreground
+  std::string propagation;  // "", Orphan, Background, Foreground
   std::string precondition_uid;
   std::string precondition_revision;
   bool dry_run = false;
@@ -26,9 +26,9 @@ struct DeleteOutcome {
   bool removed = false;
 };
 struct DeletePlan {
-  bool finished = false;              // nothing to commit: `outcome` says why
+  bool finished = false;  // nothing to commit: `outcome` says why
   store::Txn txn;
-  DeleteOutcome outcome;              // valid after the commit when !finished
+  DeleteOutcome outcome;  // valid after the commit when !finished
 };
 DeletePlan plan_delete(Call& call, const store::EntryPtr& current, const DeleteOptions& options);
 

@@ -16,15 +16,18 @@ struct Page {
   std::vector<store::EntryPtr> entries;
   store::Revision revision = 0;
   std::string continue_token;
-  std::int64_t remaining = 0;     // 0: not told
+  std::int64_t remaining = 0;  // 0: not told
 };
 
 api::Status continue_expired(const std::string& after) {
   api::Status status = api::expired(
-      "The provided continue parameter is too old to display a consistent list result. You can start a new list "
-      "without the continue parameter, or use the continue token in this response to retrieve the remainder of "
+      "The provided continue parameter is too old to display a consistent list result. You can start a new "
+      "list "
+      "without the continue parameter, or use the continue token in this response to retrieve the remainder "
+      "of "
       "the results. Continuing with the provided token results in an inconsistent list - objects that were "
-      "created, modified, or deleted between the time the first chunk was returned and now may show up in the "
+      "created, modified, or deleted between the time the first chunk was returned and now may show up in "
+      "the "
       "list.");
   (void)after;
   return status;
@@ -46,7 +49,8 @@ api::ApiResult<Page> read_page(const Call& call, const ListOptions& options, con
     if (range.limit != 0 && !selection.everything()) range.limit = std::max<std::size_t>(range.limit, 500);
     Result<store::RangeResult> result = call.core.store.range(range);
     if (!result.ok()) {
-      if (options.continued && result.error().code == ErrorCode::kCompacted) return continue_expired(range.after);
+      if (options.continued && result.error().code == ErrorCode::kCompacted)
+        return continue_expired(range.after);
       return status_of_store_error(result.error());
     }
     page.revision = result->revision;
@@ -56,8 +60,7 @@ api::ApiResult<Page> read_page(const Call& call, const ListOptions& options, con
     for (std::size_t i = 0; i < result->entries.size(); ++i) {
       store::EntryPtr& entry = result->entries[i];
       range.after = entry->key;
-      if (!selection.everything() &&
-          !selection.matches(*meta_of(*call.resource, *call.strategy, *entry))) {
+      if (!selection.everything() && !selection.matches(*meta_of(*call.resource, *call.strategy, *entry))) {
         continue;
       }
       page.entries.push_back(std::move(entry));
@@ -103,7 +106,8 @@ void respond_raw_list(const CallPtr& call, Page page) {
 void respond_shaped_list(const CallPtr& call, const Page& page) {
   const bool table = call->output.shape == Output::Shape::kTable;
   const bool partial = call->output.shape == Output::Shape::kPartial;
-  json::Value list = table ? table_head(*call->resource, std::to_string(page.revision)) : json::Value::object();
+  json::Value list =
+      table ? table_head(*call->resource, std::to_string(page.revision)) : json::Value::object();
   if (!table) {
     list.set("kind", partial ? std::string_view("PartialObjectMetadataList") : call->resource->list_kind);
     list.set("apiVersion", partial ? std::string("meta.k8s.io/v1") : api_version(*call->resource));
@@ -130,13 +134,14 @@ void handle_list(const CallPtr& call) {
   const http::Request& request = call->request();
   api::ApiResult<ListOptions> options = parse_list_options(request, false);
   if (!options.ok()) return respond_status(call, options.error());
-  api::ApiResult<Selection> selection = Selection::parse(*call->resource, request.query_value("labelSelector"),
-                                                         request.query_value("fieldSelector"));
+  api::ApiResult<Selection> selection = Selection::parse(
+      *call->resource, request.query_value("labelSelector"), request.query_value("fieldSelector"));
   if (!selection.ok()) return respond_status(call, selection.error());
   if (options->revision > call->core.store.revision()) {
-    return respond_status(call, api::timeout("Too large resource version: " + std::to_string(options->revision) +
-                                                 ", current: " + std::to_string(call->core.store.revision()),
-                                             1));
+    return respond_status(call,
+                          api::timeout("Too large resource version: " + std::to_string(options->revision) +
+                                           ", current: " + std::to_string(call->core.store.revision()),
+                                       1));
   }
   api::ApiResult<Page> page = read_page(*call, *options, *selection);
   if (!page.ok()) return respond_status(call, page.error());

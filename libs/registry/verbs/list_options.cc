@@ -17,19 +17,21 @@ api::ApiResult<void> parse_match(const http::Request& request, bool is_watch, Li
   const bool initial_events = request.has_query("sendInitialEvents");
   if (match.empty()) {
     if (is_watch && initial_events) {
-      return invalid_option("FieldValueForbidden", "resourceVersionMatch",
-                            "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
+      return invalid_option(
+          "FieldValueForbidden", "resourceVersionMatch",
+          "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
     }
     return {};
   }
   if (is_watch && !initial_events) {
-    return invalid_option("FieldValueForbidden", "resourceVersionMatch",
-                          "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
+    return invalid_option(
+        "FieldValueForbidden", "resourceVersionMatch",
+        "Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided");
   }
   if (match != "Exact" && match != "NotOlderThan") {
-    return invalid_option("FieldValueNotSupported", "resourceVersionMatch",
-                          "Unsupported value: \"" + std::string(match) +
-                              "\": supported values: \"Exact\", \"NotOlderThan\"");
+    return invalid_option(
+        "FieldValueNotSupported", "resourceVersionMatch",
+        "Unsupported value: \"" + std::string(match) + "\": supported values: \"Exact\", \"NotOlderThan\"");
   }
   if (is_watch) return {};
   if (!options.revision_set) {
@@ -45,15 +47,18 @@ api::ApiResult<void> parse_match(const http::Request& request, bool is_watch, Li
 }
 
 api::ApiResult<void> parse_continue(std::string_view token, ListOptions& options) {
-  const auto bad = [] { return api::bad_request("continue key is not valid: the token was not issued by this server"); };
+  const auto bad = [] {
+    return api::bad_request("continue key is not valid: the token was not issued by this server");
+  };
   const std::optional<std::string> text = base64url_decode(token);
   if (!text) return bad();
   const Result<json::Value> value = json::parse(*text);
   if (!value.ok() || !value->is_object()) return bad();
   const json::Value* revision = value->find("rv");
   const json::Value* start = value->find("start");
-  if (revision == nullptr || revision->type() != json::Type::kInt || start == nullptr || !start->is_string() ||
-      value->get_string("v") != "meta.k8s.io/v1" || start->as_string().rfind("/registry/", 0) != 0) {
+  if (revision == nullptr || revision->type() != json::Type::kInt || start == nullptr ||
+      !start->is_string() || value->get_string("v") != "meta.k8s.io/v1" ||
+      start->as_string().rfind("/registry/", 0) != 0) {
     return bad();
   }
   options.continued = true;
@@ -70,9 +75,9 @@ api::ApiResult<ListOptions> parse_list_options(const http::Request& request, boo
   if (!revision.empty()) {
     const std::optional<std::int64_t> parsed = parse_int64(revision);
     if (!parsed || *parsed < 0) {
-      return invalid_option("FieldValueInvalid", "resourceVersion",
-                            "Invalid value: \"" + std::string(revision) +
-                                "\": must be a resource version of this server or 0");
+      return invalid_option(
+          "FieldValueInvalid", "resourceVersion",
+          "Invalid value: \"" + std::string(revision) + "\": must be a resource version of this server or 0");
     }
     options.revision = *parsed;
     options.revision_set = true;
@@ -93,8 +98,8 @@ api::ApiResult<ListOptions> parse_list_options(const http::Request& request, boo
 }
 
 std::string make_continue_token(store::Revision revision, std::string_view after_key) {
-  return base64url_encode(json::write(
-      json::Value::object({{"v", "meta.k8s.io/v1"}, {"rv", revision}, {"start", after_key}})));
+  return base64url_encode(
+      json::write(json::Value::object({{"v", "meta.k8s.io/v1"}, {"rv", revision}, {"start", after_key}})));
 }
 
 }  // namespace coxswain::registry

@@ -11,11 +11,11 @@
 namespace coxswain::registry {
 
 struct ListOptions {
-  store::Revision revision = 0;     // 0: "" or "0"
-  bool revision_set = false;        // a resourceVersion was given ("0" included)
-  bool exact = false;               // resourceVersionMatch=Exact
+  store::Revision revision = 0;  // 0: "" or "0"
+  bool revision_set = false;     // a resourceVersion was given ("0" included)
+  bool exact = false;            // resourceVersionMatch=Exact
   std::size_t limit = 0;
-  std::string continue_after;       // key to go on behind
+  std::string continue_after;  // key to go on behind
   bool continued = false;
   store::Revision continue_revision = 0;  // 0: inconsistent continuation, read at the latest
 };

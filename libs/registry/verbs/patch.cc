@@ -13,7 +13,8 @@ Attempt fail(const CallPtr& call, const api::Status& status) {
 Attempt plan(const CallPtr& call, PatchType type, FieldValidation validation) {
   const Result<store::EntryPtr> current = call->core.store.get(call->key());
   if (!current.ok()) {
-    if (current.error().code != ErrorCode::kNotFound) return fail(call, status_of_store_error(current.error()));
+    if (current.error().code != ErrorCode::kNotFound)
+      return fail(call, status_of_store_error(current.error()));
     return fail(call, api::not_found(call->group_resource(), call->info.name));
   }
   const json::Value old = served_form(*call->strategy, decode_stored(**current));
@@ -29,8 +30,9 @@ Attempt plan(const CallPtr& call, PatchType type, FieldValidation validation) {
                                     "version and try again"));
   }
   if (object.get_string_path({"metadata", "name"}) != call->info.name) {
-    return fail(call, api::bad_request("the name of the object (" + object.get_string_path({"metadata", "name"}) +
-                                       ") does not match the name on the URL (" + call->info.name + ")"));
+    return fail(call,
+                api::bad_request("the name of the object (" + object.get_string_path({"metadata", "name"}) +
+                                 ") does not match the name on the URL (" + call->info.name + ")"));
   }
   call->warnings.clear();
   if (api::ApiResult<void> settled =
@@ -50,8 +52,10 @@ void handle_patch(const CallPtr& call) {
   if (!type) {
     api::Status status = api::unsupported_media_type(std::string(kSupportedPatchTypes));
     if (content_type.rfind("application/apply-patch", 0) == 0) {
-      status.message = "server-side apply is not served yet; use client-side apply (kubectl apply without "
-                       "--server-side): " + status.message;
+      status.message =
+          "server-side apply is not served yet; use client-side apply (kubectl apply without "
+          "--server-side): " +
+          status.message;
     }
     return respond_status(call, status);
   }

@@ -20,8 +20,8 @@ api::ApiResult<void> check_target(const Call& call, json::Value& object) {
   }
   const std::string ns = metadata.get_string("namespace");
   if (call.resource->namespaced && !ns.empty() && ns != call.info.ns) {
-    return api::bad_request("the namespace of the object (" + ns + ") does not match the namespace on the request (" +
-                            call.info.ns + ")");
+    return api::bad_request("the namespace of the object (" + ns +
+                            ") does not match the namespace on the request (" + call.info.ns + ")");
   }
   return {};
 }
@@ -36,7 +36,8 @@ Attempt plan(const CallPtr& call, const json::Value& object) {
   const std::string revision = object.get_string_path({"metadata", "resourceVersion"});
   const bool status_only = call->info.subresource == "status";
   if (!current.ok()) {
-    if (current.error().code != ErrorCode::kNotFound) return fail(call, status_of_store_error(current.error()));
+    if (current.error().code != ErrorCode::kNotFound)
+      return fail(call, status_of_store_error(current.error()));
     return fail(call, api::not_found(call->group_resource(), call->info.name));
   }
   const std::string current_revision = std::to_string((*current)->mod_revision);

@@ -63,7 +63,8 @@ bool finalizers_empty(const json::Value& object) {
 // A marked object whose last reason to stay is gone.
 bool ready_to_go(const Strategy& strategy, const json::Value& object) {
   const json::Value* metadata = object.find("metadata");
-  if (metadata->find("deletionTimestamp") == nullptr || metadata->get_int("deletionGracePeriodSeconds") != 0) {
+  if (metadata->find("deletionTimestamp") == nullptr ||
+      metadata->get_int("deletionGracePeriodSeconds") != 0) {
     return false;
   }
   if (!finalizers_empty(object)) return false;
@@ -82,17 +83,20 @@ void check_finalizers(const json::Value& old, const json::Value& object, Causes&
     if (known || !finalizer.is_string()) continue;
     causes.push_back({"FieldValueForbidden",
                       "Forbidden: no new finalizers can be added if the object is being deleted, found new "
-                      "finalizers []string{\"" + finalizer.as_string() + "\"}",
+                      "finalizers []string{\"" +
+                          finalizer.as_string() + "\"}",
                       "metadata.finalizers"});
   }
 }
 
-api::ApiResult<void> check_preconditions(const Call& call, const json::Value& old, const json::Value& object) {
+api::ApiResult<void> check_preconditions(const Call& call, const json::Value& old,
+                                         const json::Value& object) {
   const std::string uid = object.get_string_path({"metadata", "uid"});
   const std::string old_uid = old.get_string_path({"metadata", "uid"});
   if (!uid.empty() && uid != old_uid) {
-    return api::conflict(call.group_resource(), call.info.name,
-                         "Precondition failed: UID in precondition: " + uid + ", UID in object meta: " + old_uid);
+    return api::conflict(
+        call.group_resource(), call.info.name,
+        "Precondition failed: UID in precondition: " + uid + ", UID in object meta: " + old_uid);
   }
   return {};
 }
@@ -112,7 +116,8 @@ void run_strategy(Call& call, const json::Value& old, json::Value& object, bool 
   check_finalizers(old, object, causes);
   if (!status_only && causes.empty()) claims = settle_claims(call, &old, &object, txn);
   if (status_only) {
-    if (strategy.validate_status_update != nullptr) strategy.validate_status_update(context, old, object, causes);
+    if (strategy.validate_status_update != nullptr)
+      strategy.validate_status_update(context, old, object, causes);
   } else if (strategy.validate_update != nullptr) {
     strategy.validate_update(context, old, object, causes);
   } else if (strategy.validate_create != nullptr) {
@@ -130,7 +135,8 @@ Attempt fail(const CallPtr& call, const api::Status& status) {
 Attempt plan_update(const CallPtr& call, const store::EntryPtr& current, const json::Value& old,
                     json::Value object, bool status_only) {
   Attempt attempt;
-  if (api::ApiResult<void> ok = check_preconditions(*call, old, object); !ok.ok()) return fail(call, ok.error());
+  if (api::ApiResult<void> ok = check_preconditions(*call, old, object); !ok.ok())
+    return fail(call, ok.error());
   restore_metadata(old, object);
   if (status_only) object = status_update(old, object);
   Causes causes;

@@ -15,7 +15,7 @@ namespace coxswain::registry {
 namespace {
 
 constexpr std::size_t kMaxBatch = 256;
-constexpr std::size_t kMaxQueuedBytes = 512 * 1024;   // a slow client: stop pulling above this
+constexpr std::size_t kMaxQueuedBytes = 512 * 1024;  // a slow client: stop pulling above this
 // With many watchers, one that was served just now waits for more to come: one write for many events
 // instead of one each. Few watchers, or a quiet object: no delay.
 constexpr std::int64_t kManyWatchers = 256;
@@ -36,13 +36,13 @@ struct Watch : std::enable_shared_from_this<Watch> {
   CallPtr call;
   Selection selection;
   std::unique_ptr<store::Watcher> watcher;
-  std::string exact_key;                // one object by name: its key
-  std::vector<store::EntryPtr> initial; // to be sent as ADDED first
-  store::Revision revision = 0;         // everything up to here was sent
+  std::string exact_key;                 // one object by name: its key
+  std::vector<store::EntryPtr> initial;  // to be sent as ADDED first
+  store::Revision revision = 0;          // everything up to here was sent
   store::Revision bookmarked = 0;
-  std::int64_t pumped_ms = 0;           // when events were last sent
+  std::int64_t pumped_ms = 0;  // when events were last sent
   bool bookmarks = false;
-  bool initial_bookmark = false;        // sendInitialEvents: one bookmark ends them
+  bool initial_bookmark = false;  // sendInitialEvents: one bookmark ends them
   bool table = false;
   bool first_row = true;
   bool raw = false;
@@ -63,7 +63,8 @@ struct Watch : std::enable_shared_from_this<Watch> {
     if (!first_row) result.set("columnDefinitions", nullptr);  // told once
     first_row = false;
     result["rows"].push_back(table_row(*call->resource, *call->strategy, object,
-                                       call->request().query_value("includeObject"), call->core.clock.unix_ms()));
+                                       call->request().query_value("includeObject"),
+                                       call->core.clock.unix_ms()));
     return result;
   }
 
@@ -72,7 +73,8 @@ struct Watch : std::enable_shared_from_this<Watch> {
     if (raw) {
       out.push_back(http::Chunk{entry, entry->value});
     } else {
-      out.push_back(http::Chunk::of(json::write(shaped(served_form(*call->strategy, decode_stored(*entry))))));
+      out.push_back(
+          http::Chunk::of(json::write(shaped(served_form(*call->strategy, decode_stored(*entry))))));
     }
     out.push_back(http::Chunk::literal(kSuffix));
   }
@@ -101,8 +103,8 @@ struct Watch : std::enable_shared_from_this<Watch> {
   }
 
   void bookmark(bool initial_end, std::vector<http::Chunk>& out) {
-    json::Value metadata = json::Value::object({{"resourceVersion", std::to_string(revision)},
-                                                {"creationTimestamp", nullptr}});
+    json::Value metadata =
+        json::Value::object({{"resourceVersion", std::to_string(revision)}, {"creationTimestamp", nullptr}});
     if (initial_end) {
       metadata.set("annotations", json::Value::object({{"k8s.io/initial-events-end", "true"}}));
     }
@@ -123,7 +125,8 @@ struct Watch : std::enable_shared_from_this<Watch> {
 
   void fail(const api::Status& status) {
     std::vector<http::Chunk> out;
-    out.push_back(http::Chunk::of(std::string(event_prefix("ERROR")) + json::write(status.to_json()) + "}\n"));
+    out.push_back(
+        http::Chunk::of(std::string(event_prefix("ERROR")) + json::write(status.to_json()) + "}\n"));
     call->exchange->write(std::move(out));
     finish();
   }
@@ -151,7 +154,8 @@ struct Watch : std::enable_shared_from_this<Watch> {
     std::vector<http::Chunk> out;
     out.reserve(initial.size() * 3 + 1);
     for (const store::EntryPtr& entry : initial) frame("ADDED", entry, out);
-    call->core.metrics.watch_events.fetch_add(static_cast<std::int64_t>(initial.size()), std::memory_order_relaxed);
+    call->core.metrics.watch_events.fetch_add(static_cast<std::int64_t>(initial.size()),
+                                              std::memory_order_relaxed);
     initial.clear();
     initial.shrink_to_fit();
     if (initial_bookmark) bookmark(true, out);
@@ -188,7 +192,8 @@ struct Watch : std::enable_shared_from_this<Watch> {
       std::vector<http::Chunk> out;
       out.reserve(batch->events.size() * 3);
       for (const std::shared_ptr<const store::Event>& event : batch->events) frame_event(*event, out);
-      call->core.metrics.watch_events.fetch_add(static_cast<std::int64_t>(out.size() / 3), std::memory_order_relaxed);
+      call->core.metrics.watch_events.fetch_add(static_cast<std::int64_t>(out.size() / 3),
+                                                std::memory_order_relaxed);
       if (!out.empty()) pumped_ms = call->core.clock.now_ms();
       if (!out.empty() && !call->exchange->write(std::move(out))) return finish();
     }
@@ -245,8 +250,8 @@ void handle_watch(const CallPtr& call) {
   const http::Request& request = call->request();
   api::ApiResult<ListOptions> options = parse_list_options(request, true);
   if (!options.ok()) return respond_status(call, options.error());
-  api::ApiResult<Selection> selection = Selection::parse(*call->resource, request.query_value("labelSelector"),
-                                                         request.query_value("fieldSelector"));
+  api::ApiResult<Selection> selection = Selection::parse(
+      *call->resource, request.query_value("labelSelector"), request.query_value("fieldSelector"));
   if (!selection.ok()) return respond_status(call, selection.error());
   if (call->output.yaml) return respond_status(call, api::not_acceptable("application/json;stream=watch"));
   auto watch = std::make_shared<Watch>();
@@ -267,9 +272,10 @@ void handle_watch(const CallPtr& call) {
   const bool initial_events = query_bool(request, "sendInitialEvents");
   watch->initial_bookmark = initial_events && watch->bookmarks;
   if (options->revision > call->core.store.revision()) {
-    return respond_status(call, api::timeout("Too large resource version: " + std::to_string(options->revision) +
-                                                 ", current: " + std::to_string(call->core.store.revision()),
-                                             1));
+    return respond_status(call,
+                          api::timeout("Too large resource version: " + std::to_string(options->revision) +
+                                           ", current: " + std::to_string(call->core.store.revision()),
+                                       1));
   }
   const bool snapshot = request.has_query("sendInitialEvents") ? initial_events : options->revision == 0;
   watch->revision = options->revision;
@@ -282,13 +288,15 @@ void handle_watch(const CallPtr& call) {
   }
   Result<std::unique_ptr<store::Watcher>> watcher = call->core.store.watch(prefix, watch->revision);
   if (!watcher.ok()) {
-    if (watcher.error().code != ErrorCode::kCompacted) return respond_status(call, status_of_store_error(watcher.error()));
+    if (watcher.error().code != ErrorCode::kCompacted)
+      return respond_status(call, status_of_store_error(watcher.error()));
     call->exchange->begin(200, {{"Content-Type", "application/json"}});
     return watch->fail(api::expired("too old resource version: " + std::to_string(watch->revision) + " (" +
                                     std::to_string(call->core.store.revision()) + ")"));
   }
   watch->watcher = std::move(*watcher);
-  std::int64_t timeout_ms = kDefaultTimeoutMs + static_cast<std::int64_t>(call->core.random.below(kDefaultTimeoutMs));
+  std::int64_t timeout_ms =
+      kDefaultTimeoutMs + static_cast<std::int64_t>(call->core.random.below(kDefaultTimeoutMs));
   if (const std::optional<std::int64_t> seconds = parse_int64(request.query_value("timeoutSeconds"));
       seconds && *seconds > 0) {
     timeout_ms = std::min<std::int64_t>(*seconds, 24 * 3600) * 1000;

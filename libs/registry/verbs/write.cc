@@ -35,11 +35,11 @@ api::ApiResult<void> admit_namespace(const Call& call, store::Txn& txn) {
   // A cheap look before the parse: only a namespace that is going away has the member.
   if ((*entry)->value.find("\"deletionTimestamp\"") != std::string::npos &&
       decode_stored(**entry).find_path({"metadata", "deletionTimestamp"}) != nullptr) {
-    api::Status status = api::forbidden(call.group_resource(), call.info.name,
-                                        "unable to create new content in namespace " + call.info.ns +
-                                            " because it is being terminated");
-    status.causes.push_back({"NamespaceTerminating", "namespace " + call.info.ns + " is being terminated",
-                             "metadata.namespace"});
+    api::Status status = api::forbidden(
+        call.group_resource(), call.info.name,
+        "unable to create new content in namespace " + call.info.ns + " because it is being terminated");
+    status.causes.push_back(
+        {"NamespaceTerminating", "namespace " + call.info.ns + " is being terminated", "metadata.namespace"});
     return status;
   }
   txn.compares.push_back({key, (*entry)->mod_revision});
@@ -97,11 +97,11 @@ api::Status invalid_object(const Call& call, const json::Value& object, Causes c
                       std::move(causes));
 }
 
-void plan_removal(Call& call, const store::EntryPtr& current, const json::Value& final_object, store::Txn& txn) {
+void plan_removal(Call& call, const store::EntryPtr& current, const json::Value& final_object,
+                  store::Txn& txn) {
   txn.compares.insert(txn.compares.begin(), {current->key, current->mod_revision});
   const Encoded encoded = encode(storage_form(*call.strategy, final_object));
-  txn.ops.insert(txn.ops.begin(),
-                 {store::Op::Type::kDelete, current->key, encoded.bytes, encoded.splice_at});
+  txn.ops.insert(txn.ops.begin(), {store::Op::Type::kDelete, current->key, encoded.bytes, encoded.splice_at});
   if (call.strategy->claims != nullptr) (void)settle_claims(call, &final_object, nullptr, txn);
 }
 

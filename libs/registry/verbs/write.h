@@ -40,6 +40,7 @@ Attempt answered();  // an attempt that wants nothing more
 api::Status invalid_object(const Call& call, const json::Value& object, Causes causes);
 
 // Deletion after the last finalizer went: the last words are the final object.
-void plan_removal(Call& call, const store::EntryPtr& current, const json::Value& final_object, store::Txn& txn);
+void plan_removal(Call& call, const store::EntryPtr& current, const json::Value& final_object,
+                  store::Txn& txn);
 
 }  // namespace coxswain::registry

@@ -83,8 +83,8 @@ void bench_commits(Store& store, int scale) {
     const auto start = SteadyClock::now();
     const Load load(store, in_flight, total / scale, "commit/" + std::to_string(in_flight) + "/", 1024);
     const double took = seconds_since(start);
-    std::printf("commits, 1 KiB, %3d in flight      %9.0f /s   mean %.3f ms\n", in_flight, total / scale / took,
-                took * 1000 * in_flight / (total / scale));
+    std::printf("commits, 1 KiB, %3d in flight      %9.0f /s   mean %.3f ms\n", in_flight,
+                total / scale / took, took * 1000 * in_flight / (total / scale));
   }
 }
 
@@ -141,7 +141,8 @@ void bench_fan_out(Store& store, int scale) {
       batch.swap(ready);
     }
     for (const int i : batch) {
-      seen += static_cast<std::int64_t>(watchers[static_cast<std::size_t>(i)].watcher->poll(100).value().events.size());
+      seen += static_cast<std::int64_t>(
+          watchers[static_cast<std::size_t>(i)].watcher->poll(100).value().events.size());
       arm(i);
     }
   }
@@ -163,10 +164,12 @@ void bench_restart(const std::string& dir, int keys, std::size_t value_bytes) {
   const auto store = open_in(dir);
   const double took = seconds_since(start);
   const double now = resident_mib();
-  std::printf("%8d keys of %4zu bytes: restart %5.0f ms, resident after writing them %4.0f MiB, after a restart +%.0f MiB "
-              "(%.0f bytes/key beyond the values)\n",
-              keys, value_bytes, took * 1000, loaded, now - before,
-              (now - before) * (1 << 20) / keys - static_cast<double>(value_bytes));
+  std::printf(
+      "%8d keys of %4zu bytes: restart %5.0f ms, resident after writing them %4.0f MiB, after a restart "
+      "+%.0f MiB "
+      "(%.0f bytes/key beyond the values)\n",
+      keys, value_bytes, took * 1000, loaded, now - before,
+      (now - before) * (1 << 20) / keys - static_cast<double>(value_bytes));
 }
 
 }  // namespace
@@ -182,7 +185,8 @@ int main(int argc, char** argv) {
   const auto start = SteadyClock::now();
   {
     const auto store = open_in(dir);
-    std::printf("open, empty                        %9.1f ms   resident %.0f MiB\n", seconds_since(start) * 1000, resident_mib());
+    std::printf("open, empty                        %9.1f ms   resident %.0f MiB\n",
+                seconds_since(start) * 1000, resident_mib());
     bench_commits(*store, scale);
     bench_reads(*store, scale);
     bench_fan_out(*store, scale);

@@ -68,14 +68,16 @@ TEST_CASE("a transaction is one revision, all or nothing") {
   CHECK(no_effect.revision == 1);
   CHECK(show(no_effect.entries) == "null");
   CHECK(store->revision() == 1);
-  const TxnResult mixed = must(store, {{{"a", 1}}, {put("c", "3"), remove("nothing"), remove("a"), put("b", "3")}});
+  const TxnResult mixed =
+      must(store, {{{"a", 1}}, {put("c", "3"), remove("nothing"), remove("a"), put("b", "3")}});
   CHECK(show(mixed.entries) == "c=3@2/2#1 null -a=@2 b=3@1/2#2");
 }
 
 TEST_CASE("the revision is spliced into values and last words") {
   const TestStore store = make_store(GENERATE(from_range(kStoreKinds)));
   for (int i = 0; i < 9; ++i) must_put(store, "filler", "x");
-  const TxnResult result = must(store, {{}, {put_spliced("a", "<>", 1), put_spliced("b", "", 0), put_spliced("c", "<>", 2)}});
+  const TxnResult result =
+      must(store, {{}, {put_spliced("a", "<>", 1), put_spliced("b", "", 0), put_spliced("c", "<>", 2)}});
   CHECK(show(result.entries) == "a=<10>@10/10#1 b=10@10/10#1 c=<>10@10/10#1");
   Op last = remove("a", "bye []");
   last.splice_at = 5;
@@ -110,8 +112,9 @@ TEST_CASE("ranges page at a revision while writes go on") {
     if (!result.more) break;
     request.revision = at;
     request.after = result.entries.back()->key;
-    must(store, {{}, {put("p/" + std::to_string(15 + page), "new"), remove("p/" + std::to_string(25 - page)),
-                      put("p/2" + std::to_string(page) + "x", "new")}});
+    must(store, {{},
+                 {put("p/" + std::to_string(15 + page), "new"), remove("p/" + std::to_string(25 - page)),
+                  put("p/2" + std::to_string(page) + "x", "new")}});
   }
   REQUIRE(keys.size() == 20);
   for (int i = 0; i < 20; ++i) CHECK(keys[static_cast<std::size_t>(i)] == "p/" + std::to_string(i + 10));
@@ -142,7 +145,8 @@ TEST_CASE("watches are ordered, complete, whole transactions, and resume anywher
   CHECK(show(events) == all);
   CHECK(progress == 5);
   CHECK(show(drain(store->watch("a/", 1).value().get(), 100, &progress).value()) == all);
-  CHECK(show(drain(store->watch("a/1", 2).value().get(), 100, &progress).value()) == "delete 4:-a/1=bye@4<a/1=2@1/2#2");
+  CHECK(show(drain(store->watch("a/1", 2).value().get(), 100, &progress).value()) ==
+        "delete 4:-a/1=bye@4<a/1=2@1/2#2");
   CHECK(drain(store->watch("", 1).value().get(), 1, &progress).value().size() == 6);
   CHECK(drain(store->watch("", 5).value().get(), 1, &progress).value().empty());
   CHECK(progress == 5);
@@ -154,7 +158,8 @@ TEST_CASE("an armed watcher wakes once, for its prefix only") {
   const auto watcher = store->watch("a/", 0).value();
   auto count = std::make_shared<std::atomic<int>>(0);
   const auto settle = [&](int expected) {
-    for (int i = 0; i < 200 && count->load() != expected; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    for (int i = 0; i < 200 && count->load() != expected; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
     CHECK(count->load() == expected);
   };
   watcher->arm([count] { ++*count; });
@@ -186,9 +191,9 @@ TEST_CASE("an armed watcher wakes once, for its prefix only") {
 TEST_CASE("every prefix of a changed key is woken, whatever else is watched") {
   const TestStore store = make_store(GENERATE(from_range(kStoreKinds)));
   const std::vector<std::pair<std::string, bool>> prefixes = {
-      {"", true},        {"a", true},      {"a/b", true},   {"a/b/c", true},  {"a/b/cc", false}, {"a/b/b", false},
-      {"a/a", false},    {"a/b/a", false}, {"0", false},    {"a/", true},     {"a.", false},     {"a/b/c/d", false},
-      {"a/b/bzzz", false}};
+      {"", true},       {"a", true},        {"a/b", true},      {"a/b/c", true}, {"a/b/cc", false},
+      {"a/b/b", false}, {"a/a", false},     {"a/b/a", false},   {"0", false},    {"a/", true},
+      {"a.", false},    {"a/b/c/d", false}, {"a/b/bzzz", false}};
   std::vector<std::unique_ptr<Watcher>> watchers;
   auto woken = std::make_shared<std::vector<std::atomic<bool>>>(prefixes.size());
   for (std::size_t i = 0; i < prefixes.size(); ++i) {
@@ -256,7 +261,9 @@ TEST_CASE("many threads: every increment counts once and one watcher sees them a
         const auto now = store->get("counter");
         const int value = now.ok() ? std::stoi((*now)->value) : 0;
         const Revision revision = now.ok() ? (*now)->mod_revision : 0;
-        done += must(store, {{{"counter", revision}}, {put("counter", std::to_string(value + 1))}}).succeeded ? 1 : 0;
+        done += must(store, {{{"counter", revision}}, {put("counter", std::to_string(value + 1))}}).succeeded
+                    ? 1
+                    : 0;
       }
     });
   }
@@ -267,7 +274,8 @@ TEST_CASE("many threads: every increment counts once and one watcher sees them a
   Revision progress = 0;
   const Events events = drain(watcher.get(), 7, &progress).value();
   REQUIRE(events.size() == kThreads * kEach);
-  for (int i = 0; i < kThreads * kEach; ++i) CHECK(events[static_cast<std::size_t>(i)]->entry->value == std::to_string(i + 1));
+  for (int i = 0; i < kThreads * kEach; ++i)
+    CHECK(events[static_cast<std::size_t>(i)]->entry->value == std::to_string(i + 1));
 }
 
 }  // namespace

@@ -33,8 +33,8 @@ Txn some_txn(Random& random, const Store& model) {
 
 std::string show_txn(const Result<TxnResult>& result) {
   if (!result.ok()) return to_string(result.error().code);
-  return std::to_string(result->succeeded) + " " + std::to_string(result->revision) + " " + show(result->entries) +
-         " " + std::to_string(result->failed_compare) + " " + show(result->current);
+  return std::to_string(result->succeeded) + " " + std::to_string(result->revision) + " " +
+         show(result->entries) + " " + std::to_string(result->failed_compare) + " " + show(result->current);
 }
 
 std::string show_range(const Result<RangeResult>& result) {
@@ -79,7 +79,8 @@ void run(const std::string& kind, std::uint64_t seed) {
         const std::string key = some_key(*random);
         const auto a = real->get(key, any);
         const auto b = model->get(key, any);
-        REQUIRE((a.ok() ? show(*a) : to_string(a.error().code)) == (b.ok() ? show(*b) : to_string(b.error().code)));
+        REQUIRE((a.ok() ? show(*a) : to_string(a.error().code)) ==
+                (b.ok() ? show(*b) : to_string(b.error().code)));
         REQUIRE(real->count(prefix) == model->count(prefix));
         break;
       }
@@ -98,7 +99,9 @@ void run(const std::string& kind, std::uint64_t seed) {
         REQUIRE(real->compact(any).ok() == model->compact(any).ok());
         break;
       }
-      case 4: check_watchers(watchers, *random); break;
+      case 4:
+        check_watchers(watchers, *random);
+        break;
       default: {
         const Txn one = some_txn(*random, *model);
         REQUIRE(show_txn(real->txn_wait(one)) == show_txn(model->txn_wait(one)));

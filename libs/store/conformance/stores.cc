@@ -11,8 +11,8 @@ namespace coxswain::store::testing {
 
 TempDir::TempDir() {
   static std::atomic<int> counter{0};
-  path_ = std::filesystem::temp_directory_path().string() + "/coxswain-store-test-" + std::to_string(::getpid()) + "-" +
-          std::to_string(counter.fetch_add(1));
+  path_ = std::filesystem::temp_directory_path().string() + "/coxswain-store-test-" +
+          std::to_string(::getpid()) + "-" + std::to_string(counter.fetch_add(1));
   std::filesystem::remove_all(path_);
   std::filesystem::create_directory(path_);
 }
@@ -45,7 +45,9 @@ TestStore make_store(const std::string& kind) {
   return out;
 }
 
-Op put(std::string key, std::string value) { return {Op::Type::kPut, std::move(key), std::move(value), kNoSplice}; }
+Op put(std::string key, std::string value) {
+  return {Op::Type::kPut, std::move(key), std::move(value), kNoSplice};
+}
 Op put_spliced(std::string key, std::string value, std::size_t at) {
   return {Op::Type::kPut, std::move(key), std::move(value), at};
 }
@@ -56,7 +58,8 @@ Txn txn(std::vector<Compare> compares, std::vector<Op> ops) { return {std::move(
 
 std::string show(const EntryPtr& entry) {
   if (entry == nullptr) return "null";
-  if (entry->version == 0) return "-" + entry->key + "=" + entry->value + "@" + std::to_string(entry->mod_revision);
+  if (entry->version == 0)
+    return "-" + entry->key + "=" + entry->value + "@" + std::to_string(entry->mod_revision);
   return entry->key + "=" + entry->value + "@" + std::to_string(entry->create_revision) + "/" +
          std::to_string(entry->mod_revision) + "#" + std::to_string(entry->version);
 }
@@ -76,7 +79,8 @@ std::string show(const std::vector<std::shared_ptr<const Event>>& events) {
   return out;
 }
 
-Result<std::vector<std::shared_ptr<const Event>>> drain(Watcher* watcher, std::size_t max_events, Revision* progress) {
+Result<std::vector<std::shared_ptr<const Event>>> drain(Watcher* watcher, std::size_t max_events,
+                                                        Revision* progress) {
   std::vector<std::shared_ptr<const Event>> out;
   for (;;) {
     COX_ASSIGN_OR_RETURN(const WatchBatch batch, watcher->poll(max_events));

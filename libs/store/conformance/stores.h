@@ -23,14 +23,15 @@ class TempDir {
 };
 
 struct TestStore {
-  std::unique_ptr<TempDir> dir;    // local stores only; outlives the store
+  std::unique_ptr<TempDir> dir;  // local stores only; outlives the store
   std::unique_ptr<Store> store;
   Store* operator->() const { return store.get(); }
 };
 
 // "model", "memory", "local"; "memory-small" and "local-small" keep almost no history in memory, so that
 // old reads and late watchers go to the engine.
-inline const std::vector<std::string> kStoreKinds = {"model", "memory", "memory-small", "local", "local-small"};
+inline const std::vector<std::string> kStoreKinds = {"model", "memory", "memory-small", "local",
+                                                     "local-small"};
 TestStore make_store(const std::string& kind);
 
 Op put(std::string key, std::string value);
@@ -44,6 +45,7 @@ std::string show(const std::vector<EntryPtr>& entries);
 std::string show(const std::vector<std::shared_ptr<const Event>>& events);  // "rev:entry<previous"
 
 // Polls until caught up, `max_events` at a time.
-Result<std::vector<std::shared_ptr<const Event>>> drain(Watcher* watcher, std::size_t max_events, Revision* progress);
+Result<std::vector<std::shared_ptr<const Event>>> drain(Watcher* watcher, std::size_t max_events,
+                                                        Revision* progress);
 
 }  // namespace coxswain::store::testing

@@ -159,7 +159,9 @@ class RocksEngine : public Engine {
     return {};
   }
   static Error closed() { return make_error(ErrorCode::kUnavailable, "the state is being reopened"); }
-  rocksdb::ColumnFamilyHandle* handle(Family family) const { return families_[static_cast<std::size_t>(family)]; }
+  rocksdb::ColumnFamilyHandle* handle(Family family) const {
+    return families_[static_cast<std::size_t>(family)];
+  }
   void close() {
     if (db_ == nullptr) return;
     for (auto* family : families_) db_->DestroyColumnFamilyHandle(family);

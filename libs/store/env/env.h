@@ -44,7 +44,7 @@ class Env {
   virtual ~Env() = default;
   virtual Result<std::unique_ptr<File>> open(const std::string& path, bool create) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& dir) = 0;  // names, sorted
-  virtual Result<void> make_dir(const std::string& dir) = 0;                   // fine when it exists
+  virtual Result<void> make_dir(const std::string& dir) = 0;                  // fine when it exists
   virtual Result<void> remove(const std::string& path) = 0;
   virtual Result<void> rename(const std::string& from, const std::string& to) = 0;
   virtual Result<void> sync_dir(const std::string& dir) = 0;  // names made or removed are durable

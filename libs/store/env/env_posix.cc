@@ -158,8 +158,9 @@ class PosixEnv : public Env {
       return std::unique_ptr<FileLock>(std::make_unique<PosixLock>(fd.release()));
     }
     if (errno != EWOULDBLOCK) return posix_error("lock", path, errno);
-    return make_error(ErrorCode::kUnavailable,
-                      path + " is locked: another process uses this data directory; stop it or choose another");
+    return make_error(
+        ErrorCode::kUnavailable,
+        path + " is locked: another process uses this data directory; stop it or choose another");
   }
 };
 

@@ -8,7 +8,9 @@ namespace {
 constexpr std::size_t kSector = 512;
 
 Error gone() { return make_error(ErrorCode::kIo, "the machine has crashed"); }
-Error broken(const char* what) { return make_error(ErrorCode::kIo, std::string("input/output error: ") + what); }
+Error broken(const char* what) {
+  return make_error(ErrorCode::kIo, std::string("input/output error: ") + what);
+}
 Error full() { return make_error(ErrorCode::kResourceExhausted, "no space left on device"); }
 
 std::string parent(const std::string& path) { return path.substr(0, path.rfind('/')); }
@@ -62,7 +64,8 @@ class FaultFile : public File {
     const std::lock_guard lock(env_->mutex_);
     COX_RETURN_IF_ERROR(env_->step());
     const std::uint64_t grow = size - std::min<std::uint64_t>(size, inode_->now.size());
-    if (!env_->no_reservations_ && env_->space_.has_value() && env_->used() + grow > *env_->space_) return full();
+    if (!env_->no_reservations_ && env_->space_.has_value() && env_->used() + grow > *env_->space_)
+      return full();
     if (grow > 0) inode_->now.resize(size, '\0');
     return {};
   }
@@ -139,7 +142,8 @@ void FaultEnv::power_on() {
       for (std::size_t at = 0; at < std::min(bytes.size(), inode->now.size()); at += kSector) {
         if (random_->below(2) == 0) continue;
         const std::size_t n = std::min({kSector, bytes.size() - at, inode->now.size() - at});
-        std::copy_n(inode->now.begin() + static_cast<std::ptrdiff_t>(at), n, bytes.begin() + static_cast<std::ptrdiff_t>(at));
+        std::copy_n(inode->now.begin() + static_cast<std::ptrdiff_t>(at), n,
+                    bytes.begin() + static_cast<std::ptrdiff_t>(at));
       }
     }
     after->now = after->durable = std::move(bytes);

@@ -26,10 +26,10 @@ class FaultEnv : public Env {
   void power_on();
   std::int64_t steps() const;
 
-  void set_space(std::optional<std::uint64_t> bytes);   // total size of all files; none: unlimited
-  void set_no_reservations(bool on);                    // allocate() only sets sizes, as on some file systems
-  void fail_next_sync();                                // once: EIO, and the dirty bytes are lost
-  void fail_next_write();                               // once: EIO
+  void set_space(std::optional<std::uint64_t> bytes);  // total size of all files; none: unlimited
+  void set_no_reservations(bool on);                   // allocate() only sets sizes, as on some file systems
+  void fail_next_sync();                               // once: EIO, and the dirty bytes are lost
+  void fail_next_write();                              // once: EIO
   bool flip_bit(const std::string& path, std::uint64_t offset);  // in what is on disk
 
   Result<std::unique_ptr<File>> open(const std::string& path, bool create) override;
@@ -41,15 +41,15 @@ class FaultEnv : public Env {
   Result<std::unique_ptr<FileLock>> lock(const std::string& path) override;
 
   struct Inode {
-    std::string now;       // what a read sees
-    std::string durable;   // what a crash leaves at least
+    std::string now;          // what a read sees
+    std::string durable;      // what a crash leaves at least
     std::size_t written = 0;  // reserved beyond this without data
   };
 
  private:
   friend class FaultFile;
-  Result<void> step();                    // mutex_ held
-  std::uint64_t used() const;             // mutex_ held
+  Result<void> step();         // mutex_ held
+  std::uint64_t used() const;  // mutex_ held
 
   mutable std::mutex mutex_;
   std::unique_ptr<Random> random_;

@@ -5,7 +5,7 @@
 namespace coxswain::store {
 namespace {
 
-constexpr std::uint32_t kRecordMagic = 0x43585245;   // "ERXC" on disk
+constexpr std::uint32_t kRecordMagic = 0x43585245;  // "ERXC" on disk
 constexpr std::string_view kSegmentMagic = "COXWLOG1";
 
 void put32(std::string* out, std::uint32_t value) {
@@ -28,7 +28,9 @@ std::uint64_t get64(std::string_view bytes, std::size_t at) { return get_little(
 
 }  // namespace
 
-std::size_t record_bytes(std::size_t payload_bytes) { return (kRecordHeaderBytes + payload_bytes + 7) & ~std::size_t{7}; }
+std::size_t record_bytes(std::size_t payload_bytes) {
+  return (kRecordHeaderBytes + payload_bytes + 7) & ~std::size_t{7};
+}
 
 void append_record(std::string* out, std::uint64_t index, std::uint64_t durable, std::string_view payload) {
   const std::size_t start = out->size();

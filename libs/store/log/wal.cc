@@ -32,9 +32,10 @@ bool proves_damage(std::string_view bytes, std::size_t from, std::uint64_t missi
 }  // namespace
 
 Error Wal::damaged(const std::string& where, const std::string& what) const {
-  return make_error(ErrorCode::kCorruption,
-                    where + ": " + what + "; nothing was changed. To rebuild: move " + options_.dir +
-                        " and the state beside it away, then restore a backup or let this member copy a healthy one");
+  return make_error(
+      ErrorCode::kCorruption,
+      where + ": " + what + "; nothing was changed. To rebuild: move " + options_.dir +
+          " and the state beside it away, then restore a backup or let this member copy a healthy one");
 }
 
 Result<std::unique_ptr<Wal>> Wal::open(Env& env, Options options, const Replay& replay) {
@@ -67,7 +68,8 @@ Result<void> Wal::drop_unfinished_segment() {
       return damaged(last.path, "the header is damaged");
     }
   }
-  if (segments_.size() == 1 && last.first != options_.applied + 1) return damaged(last.path, "the header is damaged");
+  if (segments_.size() == 1 && last.first != options_.applied + 1)
+    return damaged(last.path, "the header is damaged");
   COX_RETURN_IF_ERROR(env_.remove(last.path));
   COX_RETURN_IF_ERROR(env_.sync_dir(options_.dir));
   segments_.pop_back();
@@ -89,7 +91,8 @@ Result<void> Wal::recover(const Replay& replay) {
     segments_.erase(segments_.begin());
   }
   if (segments_.front().first > options_.applied + 1) {
-    return damaged(segments_.front().path, "entries before " + std::to_string(segments_.front().first) + " are missing");
+    return damaged(segments_.front().path,
+                   "entries before " + std::to_string(segments_.front().first) + " are missing");
   }
   last_ = segments_.front().first - 1;
   for (std::size_t i = 0; i < segments_.size(); ++i) COX_RETURN_IF_ERROR(recover_segment(i, replay));
@@ -125,7 +128,9 @@ Result<void> Wal::recover_segment(std::size_t i, const Replay& replay) {
   const std::uint64_t missing = last_ + 1;
   const bool lost = is_last ? proves_damage(view, at, missing) || missing <= options_.applied
                             : segments_[i + 1].first != missing;
-  if (lost) return damaged(segment.path, "entry " + std::to_string(missing) + " at offset " + std::to_string(at) + " is damaged");
+  if (lost)
+    return damaged(segment.path,
+                   "entry " + std::to_string(missing) + " at offset " + std::to_string(at) + " is damaged");
   return is_last ? cut_tail(bytes, at) : Result<void>();
 }
 
@@ -178,7 +183,9 @@ Result<void> Wal::undo_append() {
   return file_->sync();
 }
 
-Result<void> Wal::make_room() { return offset_ + refused_bytes_ > capacity_ ? roll(refused_bytes_) : Result<void>(); }
+Result<void> Wal::make_room() {
+  return offset_ + refused_bytes_ > capacity_ ? roll(refused_bytes_) : Result<void>();
+}
 
 Result<void> Wal::append(const std::vector<std::string_view>& payloads) {
   std::size_t need = 0;
@@ -191,7 +198,8 @@ Result<void> Wal::append(const std::vector<std::string_view>& payloads) {
   for (const std::string_view payload : payloads) append_record(&group, ++index, durable_, payload);
   const Result<void> written = file_->write_at(offset_, group);
   if (!written.ok()) {
-    if (written.error().code != ErrorCode::kResourceExhausted) return make_error(ErrorCode::kIo, written.error().message);
+    if (written.error().code != ErrorCode::kResourceExhausted)
+      return make_error(ErrorCode::kIo, written.error().message);
     const Result<void> undone = undo_append();
     if (!undone.ok()) return make_error(ErrorCode::kIo, undone.error().message);
     return written;
@@ -223,7 +231,8 @@ Result<void> Wal::read(std::uint64_t index, const Replay& replay) {
       at += record->bytes;
     }
   }
-  if (index < durable_) return damaged(options_.dir, "entry " + std::to_string(index + 1) + " cannot be read");
+  if (index < durable_)
+    return damaged(options_.dir, "entry " + std::to_string(index + 1) + " cannot be read");
   return {};
 }
 

@@ -19,9 +19,9 @@ namespace coxswain::store {
 class Wal {
  public:
   struct Options {
-    std::string dir;                          // exists
+    std::string dir;  // exists
     std::size_t segment_bytes = 16u << 20;
-    std::uint64_t applied = 0;                // the state has everything up to this entry durably
+    std::uint64_t applied = 0;  // the state has everything up to this entry durably
   };
   using Replay = std::function<Result<void>(std::uint64_t index, std::string_view payload)>;
 
@@ -66,12 +66,12 @@ class Wal {
 
   Env& env_;
   const Options options_;
-  std::vector<Segment> segments_;      // by first index; the last one is open
+  std::vector<Segment> segments_;  // by first index; the last one is open
   std::unique_ptr<File> file_;
-  std::uint64_t offset_ = 0;           // where the next record goes
-  std::uint64_t capacity_ = 0;         // the size of the open segment
-  std::uint64_t last_ = 0;             // index of the last entry
-  std::uint64_t durable_ = 0;          // ... that is synced
+  std::uint64_t offset_ = 0;    // where the next record goes
+  std::uint64_t capacity_ = 0;  // the size of the open segment
+  std::uint64_t last_ = 0;      // index of the last entry
+  std::uint64_t durable_ = 0;   // ... that is synced
   std::uint64_t appended_bytes_ = 0;
   std::size_t refused_bytes_ = 0;
 };

@@ -10,10 +10,11 @@ struct Opened {
   std::vector<std::string> entries;
   Result<std::unique_ptr<Wal>> wal;
   explicit Opened(FaultEnv& env, std::uint64_t applied = 0, std::size_t segment = 4096)
-      : wal(Wal::open(env, {"/log", segment, applied}, [this](std::uint64_t, std::string_view payload) -> Result<void> {
-          entries.emplace_back(payload);
-          return {};
-        })) {}
+      : wal(Wal::open(env, {"/log", segment, applied},
+                      [this](std::uint64_t, std::string_view payload) -> Result<void> {
+                        entries.emplace_back(payload);
+                        return {};
+                      })) {}
   Wal* operator->() { return wal.value().get(); }
 };
 

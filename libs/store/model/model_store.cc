@@ -13,7 +13,8 @@ bool starts_with(std::string_view text, std::string_view prefix) {
 
 Error range_error(Revision revision, Revision current) {
   return make_error(ErrorCode::kOutOfRange, "revision " + std::to_string(revision) +
-                                                " is in the future; the store is at " + std::to_string(current));
+                                                " is in the future; the store is at " +
+                                                std::to_string(current));
 }
 
 Error compacted_error(Revision revision, Revision compacted) {

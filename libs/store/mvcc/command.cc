@@ -16,7 +16,8 @@ Result<void> check_txn(const Txn& txn, std::size_t max_bytes) {
   std::vector<std::string_view> keys;
   keys.reserve(txn.ops.size());
   for (const Op& op : txn.ops) {
-    if (!valid_key(op.key)) return make_error(ErrorCode::kInvalidArgument, "a key is empty or contains a NUL byte");
+    if (!valid_key(op.key))
+      return make_error(ErrorCode::kInvalidArgument, "a key is empty or contains a NUL byte");
     if (op.splice_at != kNoSplice && op.splice_at > op.value.size()) {
       return make_error(ErrorCode::kInvalidArgument, "splice position outside of the value of " + op.key);
     }
@@ -30,7 +31,8 @@ Result<void> check_txn(const Txn& txn, std::size_t max_bytes) {
   }
   if (bytes > max_bytes) {
     return make_error(ErrorCode::kInvalidArgument, "the transaction has " + std::to_string(bytes) +
-                                                       " bytes; at most " + std::to_string(max_bytes) + " are allowed");
+                                                       " bytes; at most " + std::to_string(max_bytes) +
+                                                       " are allowed");
   }
   return {};
 }

@@ -12,8 +12,8 @@ namespace coxswain::store {
 struct Command {
   enum class Type : std::uint8_t { kTxn = 1, kCompact = 2 };
   Type type = Type::kTxn;
-  Txn txn;                    // kTxn
-  Revision compact_to = 0;    // kCompact
+  Txn txn;                  // kTxn
+  Revision compact_to = 0;  // kCompact
 };
 
 // kInvalidArgument: empty, NUL-containing or repeated keys, a splice outside of the value, too large.

@@ -46,8 +46,8 @@ Result<EntryPtr> parse_version(const VersionKey& at, std::string_view bytes) {
   const auto created = static_cast<Revision>(in.varint());
   const auto number = static_cast<std::int64_t>(in.varint());
   if (!in.ok() || at.key.empty()) return damaged("a version row cannot be read");
-  return EntryPtr(
-      std::make_shared<const Entry>(std::string(at.key), std::string(in.rest()), created, at.revision, number));
+  return EntryPtr(std::make_shared<const Entry>(std::string(at.key), std::string(in.rest()), created,
+                                                at.revision, number));
 }
 
 bool is_tombstone(std::string_view value) {
@@ -84,7 +84,8 @@ void History::record(const std::vector<EventPtr>& events, EngineBatch* batch) {
   for (const EventPtr& event : events) {
     put_varint(&row, event->type == Event::Type::kPut ? 0 : 1);
     put_bytes(&row, event->entry->key);
-    put_varint(&row, event->previous == nullptr ? 0 : static_cast<std::uint64_t>(event->previous->mod_revision));
+    put_varint(&row,
+               event->previous == nullptr ? 0 : static_cast<std::uint64_t>(event->previous->mod_revision));
     batch->push_back(
         {Family::kVersions, version_key(event->entry->key, event->revision), version_value(*event->entry)});
   }
@@ -140,20 +141,21 @@ Result<EntryPtr> History::version(std::string_view key, Revision revision) const
 
 Result<EntryPtr> History::get(std::string_view key, Revision revision) const {
   Result<EntryPtr> found = EntryPtr();
-  COX_RETURN_IF_ERROR(
-      engine_->scan(Family::kVersions, version_key(key, revision), [&](std::string_view row, std::string_view value) {
-        const VersionKey at = parse_version_key(row);
-        if (at.key == key && !is_tombstone(value)) found = parse_version(at, value);
-        return false;
-      }));
+  COX_RETURN_IF_ERROR(engine_->scan(Family::kVersions, version_key(key, revision),
+                                    [&](std::string_view row, std::string_view value) {
+                                      const VersionKey at = parse_version_key(row);
+                                      if (at.key == key && !is_tombstone(value))
+                                        found = parse_version(at, value);
+                                      return false;
+                                    }));
   return found;
 }
 
 Result<void> History::range(const RangeRequest& request, RangeResult* result) const {
   std::string last;
   Result<void> outcome;
-  COX_RETURN_IF_ERROR(
-      engine_->scan(Family::kVersions, range_start(request), [&](std::string_view row, std::string_view value) {
+  COX_RETURN_IF_ERROR(engine_->scan(
+      Family::kVersions, range_start(request), [&](std::string_view row, std::string_view value) {
         const VersionKey at = parse_version_key(row);
         if (!has_prefix(at.key, request.prefix)) return false;
         if (at.key == request.after || at.revision > request.revision || at.key == last) return true;
@@ -191,7 +193,8 @@ Result<History::Page> History::events(Revision after, std::string_view prefix, s
         WireReader in(value);
         const auto revision = static_cast<Revision>(get_big64(key));
         for (EventRow row; next_event(&in, &row);) {
-          if (has_prefix(row.key, prefix)) found.push_back({row.type, std::string(row.key), revision, row.previous});
+          if (has_prefix(row.key, prefix))
+            found.push_back({row.type, std::string(row.key), revision, row.previous});
         }
         page.upto = revision;
         return found.size() < max_events && --max_scan > 0;
@@ -207,7 +210,8 @@ Result<History::Page> History::events(Revision after, std::string_view prefix, s
   return page;
 }
 
-Result<Revision> History::sweep(Revision from, Revision to, std::size_t max_events, EngineBatch* batch) const {
+Result<Revision> History::sweep(Revision from, Revision to, std::size_t max_events,
+                                EngineBatch* batch) const {
   Revision reached = to;
   std::size_t seen = 0;
   COX_RETURN_IF_ERROR(

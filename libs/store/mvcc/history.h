@@ -12,10 +12,10 @@ namespace coxswain::store {
 
 // Where the state in the engine is; written in one batch with the rows it speaks of.
 struct Applied {
-  std::uint64_t index = 0;    // of the last log entry that is in
+  std::uint64_t index = 0;  // of the last log entry that is in
   Revision revision = 0;
   Revision compacted = 0;
-  Revision swept = 0;         // superseded rows up to here are physically gone; <= compacted
+  Revision swept = 0;  // superseded rows up to here are physically gone; <= compacted
 };
 
 class History {
@@ -36,7 +36,8 @@ class History {
     std::vector<EventPtr> events;  // matching, whole transactions
     Revision upto = 0;             // every event up to here was looked at
   };
-  Result<Page> events(Revision after, std::string_view prefix, std::size_t max_events, std::size_t max_scan) const;
+  Result<Page> events(Revision after, std::string_view prefix, std::size_t max_events,
+                      std::size_t max_scan) const;
 
   // Deletes what events in (from, to] superseded, looking at no more than about `max_events` of them;
   // returns how far it came.

@@ -12,10 +12,10 @@ constexpr std::size_t kMergeBelow = kMaxFanout / 4;
 struct Index::Node {
   std::atomic<std::uint32_t> refs{1};
   bool leaf = true;
-  std::int64_t count = 0;                // entries below
-  std::vector<EntryPtr> entries;         // leaf: sorted by key
-  std::vector<Node*> children;           // branch: one reference each
-  std::vector<std::string> lows;         // branch: no key of child i is below lows[i]; lows[0] is unused
+  std::int64_t count = 0;         // entries below
+  std::vector<EntryPtr> entries;  // leaf: sorted by key
+  std::vector<Node*> children;    // branch: one reference each
+  std::vector<std::string> lows;  // branch: no key of child i is below lows[i]; lows[0] is unused
 
   std::size_t size() const { return leaf ? entries.size() : children.size(); }
 };

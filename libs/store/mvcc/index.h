@@ -22,8 +22,8 @@ class Index {
   ~Index();
 
   EntryPtr find(std::string_view key) const;
-  void put(EntryPtr entry);           // inserts or replaces
-  bool erase(std::string_view key);   // false: was not there
+  void put(EntryPtr entry);          // inserts or replaces
+  bool erase(std::string_view key);  // false: was not there
   std::int64_t size() const;
   std::int64_t rank(std::string_view key) const;  // how many keys are smaller
   std::int64_t count_prefix(std::string_view prefix) const;

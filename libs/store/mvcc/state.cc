@@ -44,8 +44,9 @@ State::Plan State::plan(Command command) const {
     plan.result.revision = next;
     plan.result.entries.push_back(
         std::make_shared<const Entry>(std::move(op.key), std::move(op.value), created, next, version));
-    plan.events.push_back(std::make_shared<const Event>(Event{put ? Event::Type::kPut : Event::Type::kDelete,
-                                                              plan.result.entries.back(), std::move(previous), next}));
+    plan.events.push_back(
+        std::make_shared<const Event>(Event{put ? Event::Type::kPut : Event::Type::kDelete,
+                                            plan.result.entries.back(), std::move(previous), next}));
   }
   return plan;
 }
@@ -81,11 +82,13 @@ std::string range_start(const RangeRequest& request) {
   return request.after >= request.prefix && !request.after.empty() ? request.after + '\0' : request.prefix;
 }
 
-void read_range(const Index& index, const Overlay& overlay, const RangeRequest& request, RangeResult* result) {
+void read_range(const Index& index, const Overlay& overlay, const RangeRequest& request,
+                RangeResult* result) {
   const std::string from = range_start(request);
   const std::string end = prefix_end(request.prefix);
   const auto in_range = [&](std::string_view key) { return key >= from && has_prefix(key, request.prefix); };
-  std::int64_t total = std::max<std::int64_t>(0, (end.empty() ? index.size() : index.rank(end)) - index.rank(from));
+  std::int64_t total =
+      std::max<std::int64_t>(0, (end.empty() ? index.size() : index.rank(end)) - index.rank(from));
   for (const auto& [key, entry] : overlay) {
     if (!in_range(key)) continue;
     const bool is_there = index.find(key) != nullptr;

@@ -41,7 +41,7 @@ class State {
   EntryPtr find(std::string_view key, Revision* revision, Revision* compacted) const;
 
  private:
-  mutable std::mutex mutex_;   // the writer reads without it, writes with it; readers hold it
+  mutable std::mutex mutex_;  // the writer reads without it, writes with it; readers hold it
   Index index_;
   Revision revision_ = 0;
   Revision compacted_ = 0;

@@ -45,7 +45,7 @@ struct Machine {
 // What the client knows: each key's value by revision, acknowledged or of unknown outcome.
 struct Ledger {
   std::map<std::string, std::pair<Revision, std::string>> acknowledged;
-  std::map<std::string, std::string> unknown;   // may or may not have happened
+  std::map<std::string, std::string> unknown;  // may or may not have happened
   Revision highest = 0;
 };
 
@@ -119,7 +119,8 @@ void verify_history(Store& store) {
     REQUIRE(event->revision > from);
     REQUIRE(event->revision == last + 1);  // these histories have one op per transaction
     last = event->revision;
-    REQUIRE(show(event->previous) == show(state.count(event->entry->key) != 0 ? state[event->entry->key] : nullptr));
+    REQUIRE(show(event->previous) ==
+            show(state.count(event->entry->key) != 0 ? state[event->entry->key] : nullptr));
     state[event->entry->key] = event->entry;
   }
   REQUIRE(last == stats.revision);
@@ -208,7 +209,8 @@ TEST_CASE("history is compacted by age, on its own") {
   const auto store = machine.boot().value();
   for (int i = 0; i < 50; ++i) REQUIRE(store->txn_wait({{}, {put("a", std::to_string(i))}}).ok());
   const auto wait_for = [&](Revision compacted) {
-    for (int i = 0; i < 400 && store->stats().compacted != compacted; ++i) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    for (int i = 0; i < 400 && store->stats().compacted != compacted; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
     REQUIRE(store->stats().compacted == compacted);
   };
   REQUIRE(store->txn_wait({{}, {put("b", "1")}}).ok());

@@ -33,7 +33,10 @@ TEST_CASE("everything is there after a restart, and watches resume") {
   {
     const auto store = open_local_store(options).value();
     for (int i = 0; i < 300; ++i) {
-      REQUIRE(store->txn_wait({{}, {put("k" + std::to_string(i % 50), std::string(2000, 'v') + std::to_string(i))}}).ok());
+      REQUIRE(store
+                  ->txn_wait(
+                      {{}, {put("k" + std::to_string(i % 50), std::string(2000, 'v') + std::to_string(i))}})
+                  .ok());
     }
     REQUIRE(store->txn_wait({{}, {remove("k7", "bye")}}).ok());
     before = show(store->range({}).value().entries);

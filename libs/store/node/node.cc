@@ -9,10 +9,10 @@
 namespace coxswain::store {
 namespace {
 
-constexpr std::size_t kGroupTxns = 4096;          // one group commit; bounds the log write and the engine batch
+constexpr std::size_t kGroupTxns = 4096;  // one group commit; bounds the log write and the engine batch
 constexpr std::size_t kGroupBytes = 8u << 20;
 constexpr std::size_t kReplayRows = 4096;
-constexpr std::size_t kSweepEvents = 500;         // per turn of the loop: a few milliseconds
+constexpr std::size_t kSweepEvents = 500;  // per turn of the loop: a few milliseconds
 constexpr std::int64_t kRetryMs = 1000;
 constexpr auto kTick = std::chrono::milliseconds(500);
 
@@ -54,14 +54,15 @@ Result<void> Node::start() {
   hub_->start(history_, applied_.revision, applied_.compacted);
   if (options_.env != nullptr) {
     Wal::Options wal{options_.log_dir, options_.log_segment_bytes, applied_.index};
-    auto opened = Wal::open(*options_.env, wal, [this](std::uint64_t index, std::string_view payload) -> Result<void> {
-      COX_CHECK(index == applied_.index + 1);
-      Hub::Wakes wakes;
-      COX_ASSIGN_OR_RETURN(const State::Plan plan, apply(payload, &wakes));
-      static_cast<void>(plan);
-      if (unstored_.size() >= kReplayRows) store_applied();
-      return {};
-    });
+    auto opened =
+        Wal::open(*options_.env, wal, [this](std::uint64_t index, std::string_view payload) -> Result<void> {
+          COX_CHECK(index == applied_.index + 1);
+          Hub::Wakes wakes;
+          COX_ASSIGN_OR_RETURN(const State::Plan plan, apply(payload, &wakes));
+          static_cast<void>(plan);
+          if (unstored_.size() >= kReplayRows) store_applied();
+          return {};
+        });
     if (!opened.ok()) return std::move(opened).error();
     wal_ = std::move(opened).value();
     log_bytes_ = static_cast<std::int64_t>(wal_->disk_bytes());
@@ -136,7 +137,8 @@ void Node::run() {
 Node::Batch Node::take() {
   const bool busy = applied_.swept < applied_.compacted && unstored_.empty();
   std::unique_lock lock(mutex_);
-  arrived_.wait_for(lock, busy ? std::chrono::milliseconds(0) : kTick, [this] { return stopping_ || !queue_.empty(); });
+  arrived_.wait_for(lock, busy ? std::chrono::milliseconds(0) : kTick,
+                    [this] { return stopping_ || !queue_.empty(); });
   Batch batch;
   std::size_t bytes = 0;
   std::size_t n = 0;
@@ -175,7 +177,8 @@ bool Node::make_durable(const Batch& batch, Error* refusal) {
   if (health() == Health::kReadOnly) recover_space();
   if (const Health now = health(); now != Health::kServing) {
     const std::lock_guard lock(mutex_);
-    *refusal = make_error(now == Health::kStopped ? ErrorCode::kUnavailable : ErrorCode::kResourceExhausted, reason_);
+    *refusal = make_error(now == Health::kStopped ? ErrorCode::kUnavailable : ErrorCode::kResourceExhausted,
+                          reason_);
     return false;
   }
   if (wal_ == nullptr) return true;
@@ -184,7 +187,8 @@ bool Node::make_durable(const Batch& batch, Error* refusal) {
   for (const Pending& pending : batch) payloads.push_back(pending.command);
   Result<void> outcome = wal_->append(payloads);
   if (!outcome.ok() && outcome.error().code == ErrorCode::kResourceExhausted) {
-    *refusal = make_error(ErrorCode::kResourceExhausted, "no space left for the log: " + outcome.error().message);
+    *refusal =
+        make_error(ErrorCode::kResourceExhausted, "no space left for the log: " + outcome.error().message);
     set_health(Health::kReadOnly, refusal->message);
     retry_at_ms_ = options_.clock->now_ms() + kRetryMs;
     return false;
@@ -196,7 +200,8 @@ bool Node::make_durable(const Batch& batch, Error* refusal) {
 }
 
 std::string Node::stop_member(const Error& cause) {
-  std::string reason = "the log failed and this member has stopped; check the disk, then restart it: " + cause.message;
+  std::string reason =
+      "the log failed and this member has stopped; check the disk, then restart it: " + cause.message;
   set_health(Health::kStopped, reason);
   return reason;
 }
@@ -260,7 +265,8 @@ void Node::recover_space() {
 // state that goes on serving reads.
 Result<void> Node::rebuild_engine() {
   {
-    // A flush under way must not vouch for entries that are being written again. Only this thread asks for one.
+    // A flush under way must not vouch for entries that are being written again. Only this thread asks for
+    // one.
     const std::lock_guard lock(mutex_);
     if (flush_index_ != 0) return make_error(ErrorCode::kUnavailable, "a checkpoint is running");
   }
@@ -378,7 +384,8 @@ Result<void> Node::check_revision(Revision asked, Revision current, Revision com
   if (asked < 0) return make_error(ErrorCode::kInvalidArgument, "negative revision");
   if (asked > current) {
     return make_error(ErrorCode::kOutOfRange, "revision " + std::to_string(asked) +
-                                                  " is in the future; the store is at " + std::to_string(current));
+                                                  " is in the future; the store is at " +
+                                                  std::to_string(current));
   }
   if (asked != 0 && asked < compacted) {
     return make_error(ErrorCode::kCompacted, "revision " + std::to_string(asked) +
@@ -394,12 +401,14 @@ Result<EntryPtr> Node::get(std::string_view key, Revision revision) const {
   EntryPtr found = state_.find(key, &current, &compacted);
   COX_RETURN_IF_ERROR(check_revision(revision, current, compacted));
   // Whatever was last changed at or before the revision is what was there then.
-  const bool as_of_now = revision == 0 || revision == current || (found != nullptr && found->mod_revision <= revision);
+  const bool as_of_now =
+      revision == 0 || revision == current || (found != nullptr && found->mod_revision <= revision);
   if (!as_of_now) {
     Overlay overlay;
     std::vector<EventPtr> keep;
     if (hub_->undo(revision, current, key, &overlay, &keep)) {
-      const auto it = std::find_if(overlay.begin(), overlay.end(), [&](const auto& item) { return item.first == key; });
+      const auto it =
+          std::find_if(overlay.begin(), overlay.end(), [&](const auto& item) { return item.first == key; });
       if (it != overlay.end()) found = it->second;
     } else {
       COX_ASSIGN_OR_RETURN(found, history_->get(key, revision));
@@ -423,7 +432,8 @@ Result<RangeResult> Node::range(const RangeRequest& request) const {
   return result;
 }
 
-Result<void> Node::read_old(const RangeRequest& request, const State::Snapshot& now, RangeResult* result) const {
+Result<void> Node::read_old(const RangeRequest& request, const State::Snapshot& now,
+                            RangeResult* result) const {
   Overlay overlay;
   std::vector<EventPtr> keep;
   if (hub_->undo(request.revision, now.revision, request.prefix, &overlay, &keep)) {
@@ -435,7 +445,9 @@ Result<void> Node::read_old(const RangeRequest& request, const State::Snapshot& 
   return read;
 }
 
-std::int64_t Node::count(std::string_view prefix) const { return state_.snapshot().index.count_prefix(prefix); }
+std::int64_t Node::count(std::string_view prefix) const {
+  return state_.snapshot().index.count_prefix(prefix);
+}
 
 Result<std::unique_ptr<Watcher>> Node::watch(std::string_view prefix, Revision after) {
   return hub_->watch(prefix, after);

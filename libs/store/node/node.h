@@ -25,13 +25,13 @@ namespace coxswain::store {
 
 struct NodeOptions {
   StoreLimits limits;
-  Clock* clock = nullptr;                        // required
-  std::shared_ptr<Engine> engine;                // required
-  Env* env = nullptr;                            // null: no log, nothing is durable
+  Clock* clock = nullptr;          // required
+  std::shared_ptr<Engine> engine;  // required
+  Env* env = nullptr;              // null: no log, nothing is durable
   std::string log_dir;
   std::size_t log_segment_bytes = 16u << 20;
   std::size_t checkpoint_log_bytes = 32u << 20;
-  std::unique_ptr<FileLock> lock;                // held as long as the node lives
+  std::unique_ptr<FileLock> lock;  // held as long as the node lives
 };
 
 Result<std::unique_ptr<Store>> open_node(NodeOptions options);
@@ -93,14 +93,14 @@ class Node : public Store {
   // The node's thread only.
   std::unique_ptr<Wal> wal_;
   Applied applied_;
-  EngineBatch unstored_;              // applied, not yet in the engine
-  std::uint64_t stored_index_ = 0;    // the last entry that is in the engine
+  EngineBatch unstored_;            // applied, not yet in the engine
+  std::uint64_t stored_index_ = 0;  // the last entry that is in the engine
   std::uint64_t checkpoint_at_bytes_ = 0;
   std::int64_t retry_at_ms_ = 0;
-  std::int64_t sample_at_ms_ = 0;     // when...
-  Revision sample_revision_ = 0;      // ...the store was here
+  std::int64_t sample_at_ms_ = 0;  // when...
+  Revision sample_revision_ = 0;   // ...the store was here
 
-  mutable std::mutex mutex_;          // guards the rest
+  mutable std::mutex mutex_;  // guards the rest
   std::condition_variable arrived_;
   Batch queue_;
   std::size_t queued_bytes_ = 0;
@@ -109,8 +109,8 @@ class Node : public Store {
   std::string reason_;
   std::int64_t log_bytes_ = 0;
   std::condition_variable checkpoint_wanted_;
-  std::uint64_t flush_index_ = 0;     // asked for; 0: nothing to do
-  std::uint64_t flushed_index_ = 0;   // done, not yet seen by the node's thread
+  std::uint64_t flush_index_ = 0;    // asked for; 0: nothing to do
+  std::uint64_t flushed_index_ = 0;  // done, not yet seen by the node's thread
   std::string flush_error_;
 
   std::thread thread_;

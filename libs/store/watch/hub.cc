@@ -133,8 +133,8 @@ class HubWatcher : public Watcher {
 
   const std::shared_ptr<Hub> hub_;
   const Hub::Buckets::iterator bucket_;
-  Hub::Waiter self_;         // guarded by the hub's mutex
-  Revision scanned_ = 0;     // the revision that poll_ring is in
+  Hub::Waiter self_;      // guarded by the hub's mutex
+  Revision scanned_ = 0;  // the revision that poll_ring is in
 };
 
 void Hub::start(std::shared_ptr<const History> history, Revision revision, Revision compacted) {
@@ -232,7 +232,8 @@ bool Hub::undo(Revision revision, Revision upto, std::string_view prefix, Overla
   {
     const std::lock_guard lock(mutex_);
     if (revision < floor_) return false;
-    for (std::size_t i = sequence_after(revision) - first_; i < ring_.size() && ring_[i]->revision <= upto; ++i) {
+    for (std::size_t i = sequence_after(revision) - first_; i < ring_.size() && ring_[i]->revision <= upto;
+         ++i) {
       if (has_prefix(ring_[i]->entry->key, prefix)) keep->push_back(ring_[i]);
     }
   }
@@ -251,7 +252,8 @@ Result<std::unique_ptr<Watcher>> Hub::watch(std::string_view prefix, Revision af
   if (after < 0) return make_error(ErrorCode::kInvalidArgument, "negative revision");
   if (after > revision_) {
     return make_error(ErrorCode::kOutOfRange, "revision " + std::to_string(after) +
-                                                  " is in the future; the store is at " + std::to_string(revision_));
+                                                  " is in the future; the store is at " +
+                                                  std::to_string(revision_));
   }
   if (after == 0) after = revision_;
   if (after < compacted_) return compacted_error(after, compacted_);

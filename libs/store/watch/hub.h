@@ -45,10 +45,10 @@ class Hub : public std::enable_shared_from_this<Hub> {
  private:
   friend class HubWatcher;
   struct Waiter {
-    std::function<void()> wake;       // set: armed
-    std::size_t position = 0;         // in its bucket's list while armed
-    std::uint64_t next = 0;           // sequence number of the first event not looked at
-    Revision handed = 0;              // everything up to here is handed over or does not concern it
+    std::function<void()> wake;  // set: armed
+    std::size_t position = 0;    // in its bucket's list while armed
+    std::uint64_t next = 0;      // sequence number of the first event not looked at
+    Revision handed = 0;         // everything up to here is handed over or does not concern it
   };
   struct Bucket {
     std::vector<Waiter*> armed;
@@ -68,10 +68,10 @@ class Hub : public std::enable_shared_from_this<Hub> {
   std::shared_ptr<const History> history_;
   bool closed_ = false;
   std::deque<EventPtr> ring_;
-  std::uint64_t first_ = 1;      // sequence number of ring_.front()
+  std::uint64_t first_ = 1;  // sequence number of ring_.front()
   std::size_t bytes_ = 0;
-  Revision floor_ = 0;           // the ring has every event after this revision...
-  Revision revision_ = 0;        // ...up to this one
+  Revision floor_ = 0;     // the ring has every event after this revision...
+  Revision revision_ = 0;  // ...up to this one
   Revision compacted_ = 0;
   Buckets buckets_;
   std::int64_t watchers_ = 0;

@@ -15,8 +15,8 @@ constexpr std::int64_t kPidsLimit = 16'384;
 std::string label(std::string_view name) { return std::string(kLabelPrefix) + std::string(name); }
 
 std::string runtime_name(const v1::Pod& pod, const std::string& container, int attempt) {
-  return "k8s_" + container + "_" + pod.metadata.name + "_" + pod.metadata.namespace_ + "_" + pod.metadata.uid + "_" +
-         std::to_string(attempt);
+  return "k8s_" + container + "_" + pod.metadata.name + "_" + pod.metadata.namespace_ + "_" +
+         pod.metadata.uid + "_" + std::to_string(attempt);
 }
 
 std::map<std::string, std::string> common_labels(const v1::Pod& pod, int attempt) {
@@ -32,7 +32,8 @@ std::vector<PortBinding> host_ports(const v1::Pod& pod) {
   for (const auto& c : pod.spec.containers) {
     for (const auto& p : c.ports) {
       if (p.hostPort == 0) continue;
-      out.push_back({p.containerPort, p.hostPort, to_lower(p.protocol.empty() ? "tcp" : p.protocol), p.hostIP});
+      out.push_back(
+          {p.containerPort, p.hostPort, to_lower(p.protocol.empty() ? "tcp" : p.protocol), p.hostIP});
     }
   }
   return out;
@@ -93,7 +94,9 @@ void set_security(const ContainerRequest& in, ContainerSpec& out) {
 
 }  // namespace
 
-bool privileged(const v1::Container& c) { return c.securityContext && c.securityContext->privileged.value_or(false); }
+bool privileged(const v1::Container& c) {
+  return c.securityContext && c.securityContext->privileged.value_or(false);
+}
 
 std::string pod_hostname(const v1::Pod& pod) {
   std::string name = pod.spec.hostname.empty() ? pod.metadata.name : pod.spec.hostname;
@@ -140,8 +143,9 @@ Result<ContainerSpec> container_spec(const ContainerRequest& in) {
   out.working_dir = c.workingDir;
   out.mounts = in.mounts;
   if (!in.termination_message_path.empty()) {
-    out.mounts.push_back({in.termination_message_path,
-                          c.terminationMessagePath.empty() ? "/dev/termination-log" : c.terminationMessagePath, false, ""});
+    out.mounts.push_back(
+        {in.termination_message_path,
+         c.terminationMessagePath.empty() ? "/dev/termination-log" : c.terminationMessagePath, false, ""});
   }
   out.network = "container:" + in.sandbox_id;
   out.ipc = in.pod.spec.hostIPC ? "host" : "container:" + in.sandbox_id;

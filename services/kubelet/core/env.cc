@@ -18,7 +18,8 @@ void set(Environment& env, const std::string& name, std::string value) {
 
 std::string variable_name(const std::string& service) {
   std::string out;
-  for (const char c : service) out += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+  for (const char c : service)
+    out += c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
   return out;
 }
 
@@ -30,11 +31,13 @@ void add_service(Environment& env, const v1::Service& service) {
   set(env, prefix + "_SERVICE_HOST", ip);
   set(env, prefix + "_SERVICE_PORT", std::to_string(first.port));
   for (const auto& port : service.spec.ports) {
-    if (!port.name.empty()) set(env, prefix + "_SERVICE_PORT_" + variable_name(port.name), std::to_string(port.port));
+    if (!port.name.empty())
+      set(env, prefix + "_SERVICE_PORT_" + variable_name(port.name), std::to_string(port.port));
   }
   const auto url = [&](const v1::ServicePort& port) {
     std::string protocol = port.protocol.empty() ? "tcp" : port.protocol;
-    std::transform(protocol.begin(), protocol.end(), protocol.begin(), [](unsigned char c) { return std::tolower(c); });
+    std::transform(protocol.begin(), protocol.end(), protocol.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
     return std::pair(protocol, protocol + "://" + ip + ":" + std::to_string(port.port));
   };
   set(env, prefix + "_PORT", url(first).second);
@@ -52,7 +55,8 @@ Error config_error(std::string message) { return make_error(ErrorCode::kNotFound
 
 class Builder {
  public:
-  Builder(const v1::Pod& pod, const v1::Container& container, const PodFacts& facts, const ObjectSource& objects)
+  Builder(const v1::Pod& pod, const v1::Container& container, const PodFacts& facts,
+          const ObjectSource& objects)
       : pod_(pod), container_(container), facts_(facts), objects_(objects), ns_(pod.metadata.namespace_) {}
 
   Result<Environment> run() {
@@ -74,7 +78,8 @@ class Builder {
     if (!objects_.services) return;
     const bool links = pod_.spec.enableServiceLinks.value_or(true);
     auto all = objects_.services();
-    std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a->metadata.name < b->metadata.name; });
+    std::sort(all.begin(), all.end(),
+              [](const auto& a, const auto& b) { return a->metadata.name < b->metadata.name; });
     for (const auto& s : all) {
       const bool master = s->metadata.namespace_ == "default" && s->metadata.name == "kubernetes";
       if (master && ns_ != "default") add_service(env_, *s);
@@ -91,20 +96,23 @@ class Builder {
       if (!map && !source.configMapRef->optional.value_or(false)) {
         return config_error("configmap \"" + source.configMapRef->name + "\" not found");
       }
-      if (map) for (const auto& [key, value] : map->data) set(env_, source.prefix + key, value);
+      if (map)
+        for (const auto& [key, value] : map->data) set(env_, source.prefix + key, value);
     }
     if (source.secretRef) {
       const auto secret = objects_.secret(ns_, source.secretRef->name);
       if (!secret && !source.secretRef->optional.value_or(false)) {
         return config_error("secret \"" + source.secretRef->name + "\" not found");
       }
-      if (secret) for (const auto& [key, value] : secret->data) set(env_, source.prefix + key, value);
+      if (secret)
+        for (const auto& [key, value] : secret->data) set(env_, source.prefix + key, value);
     }
     return {};
   }
 
   template <typename Object, typename Ref>
-  Result<void> from_key(const std::string& variable, const std::string& kind, const Object& object, const Ref& ref) {
+  Result<void> from_key(const std::string& variable, const std::string& kind, const Object& object,
+                        const Ref& ref) {
     const bool optional = ref.optional.value_or(false);
     if (!object) {
       if (optional) return {};
@@ -116,8 +124,8 @@ class Builder {
       return {};
     }
     if (optional) return {};
-    return config_error("couldn't find key " + ref.key + " in " + (kind == "secret" ? "Secret " : "ConfigMap ") + ns_ +
-                        "/" + ref.name);
+    return config_error("couldn't find key " + ref.key + " in " +
+                        (kind == "secret" ? "Secret " : "ConfigMap ") + ns_ + "/" + ref.name);
   }
 
   Result<void> from_reference(const std::string& name, const v1::EnvVarSource& source) {
@@ -194,7 +202,8 @@ Result<std::string> pod_field(const v1::Pod& pod, const std::string& path, const
     return it == map.end() ? std::string() : it->second;
   };
   if (const auto key = subscript(path, "metadata.labels"); !key.empty()) return in(pod.metadata.labels, key);
-  if (const auto key = subscript(path, "metadata.annotations"); !key.empty()) return in(pod.metadata.annotations, key);
+  if (const auto key = subscript(path, "metadata.annotations"); !key.empty())
+    return in(pod.metadata.annotations, key);
   return make_error(ErrorCode::kInvalidArgument, "unsupported fieldPath: " + path);
 }
 
@@ -216,15 +225,16 @@ std::string expand(const std::string& text, const Environment& environment) {
       continue;
     }
     const std::string name = text.substr(i + 2, close - i - 2);
-    const auto it = std::find_if(environment.begin(), environment.end(), [&](const auto& e) { return e.first == name; });
+    const auto it =
+        std::find_if(environment.begin(), environment.end(), [&](const auto& e) { return e.first == name; });
     out += it == environment.end() ? text.substr(i, close - i + 1) : it->second;
     i = close;
   }
   return out;
 }
 
-Result<Environment> make_environment(const v1::Pod& pod, const v1::Container& container, const PodFacts& facts,
-                                     const ObjectSource& objects) {
+Result<Environment> make_environment(const v1::Pod& pod, const v1::Container& container,
+                                     const PodFacts& facts, const ObjectSource& objects) {
   return Builder(pod, container, facts, objects).run();
 }
 

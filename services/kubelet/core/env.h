@@ -15,7 +15,8 @@ namespace coxswain::kubelet {
 
 // Look-ups answer nullptr when the object does not exist.
 struct ObjectSource {
-  std::function<std::shared_ptr<const v1::ConfigMap>(const std::string& ns, const std::string& name)> config_map;
+  std::function<std::shared_ptr<const v1::ConfigMap>(const std::string& ns, const std::string& name)>
+      config_map;
   std::function<std::shared_ptr<const v1::Secret>(const std::string& ns, const std::string& name)> secret;
   std::function<std::vector<std::shared_ptr<const v1::Service>>()> services;
 };
@@ -30,8 +31,8 @@ struct PodFacts {
 using Environment = std::vector<std::pair<std::string, std::string>>;
 
 // Service variables, then envFrom, then env. The error is a CreateContainerConfigError message.
-Result<Environment> make_environment(const v1::Pod& pod, const v1::Container& container, const PodFacts& facts,
-                                     const ObjectSource& objects);
+Result<Environment> make_environment(const v1::Pod& pod, const v1::Container& container,
+                                     const PodFacts& facts, const ObjectSource& objects);
 
 // "$(NAME)" becomes its value when known, else stays; "$$(NAME)" is a literal "$(NAME)".
 std::string expand(const std::string& text, const Environment& environment);

@@ -20,8 +20,10 @@ Resolver parse(const std::string& text) {
     std::istringstream words(line);
     std::string key, word;
     words >> key;
-    auto* list = key == "nameserver" ? &out.servers : key == "search" ? &out.searches : key == "options" ? &out.options
-                                                                                               : nullptr;
+    auto* list = key == "nameserver" ? &out.servers
+                 : key == "search"   ? &out.searches
+                 : key == "options"  ? &out.options
+                                     : nullptr;
     while (list && words >> word) list->push_back(word);
   }
   return out;
@@ -41,7 +43,8 @@ std::string hosts_file(const v1::Pod& pod, const std::string& pod_ip, const std:
   if (!pod_ip.empty()) {
     out += pod_ip + "\t";
     if (!pod.spec.subdomain.empty()) {
-      out += host + "." + pod.spec.subdomain + "." + pod.metadata.namespace_ + ".svc." + cluster_domain + "\t";
+      out +=
+          host + "." + pod.spec.subdomain + "." + pod.metadata.namespace_ + ".svc." + cluster_domain + "\t";
     }
     out += host + "\n";
   }
@@ -52,8 +55,8 @@ std::string hosts_file(const v1::Pod& pod, const std::string& pod_ip, const std:
 
 std::string resolv_conf(const v1::Pod& pod, const DnsSettings& dns) {
   const std::string policy = pod.spec.dnsPolicy.empty() ? "ClusterFirst" : pod.spec.dnsPolicy;
-  const bool cluster = !dns.cluster_dns.empty() &&
-                       (policy == "ClusterFirstWithHostNet" || (policy == "ClusterFirst" && !pod.spec.hostNetwork));
+  const bool cluster = !dns.cluster_dns.empty() && (policy == "ClusterFirstWithHostNet" ||
+                                                    (policy == "ClusterFirst" && !pod.spec.hostNetwork));
   Resolver r = policy == "None" ? Resolver{} : parse(dns.node_resolv_conf);
   if (cluster) {
     r.servers = dns.cluster_dns;

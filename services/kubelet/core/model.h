@@ -17,16 +17,16 @@ namespace v1 = api::core::v1;
 enum class RunState { kCreated, kRunning, kExited };
 
 struct ObservedContainer {
-  std::string id;                     // the runtime's full id
-  std::string name;                   // of the container in the pod; "" for a sandbox
+  std::string id;    // the runtime's full id
+  std::string name;  // of the container in the pod; "" for a sandbox
   std::string pod_uid;
   std::string pod_name;
   std::string pod_namespace;
   bool sandbox = false;
-  int attempt = 0;                    // the restart count it was made with
-  std::int64_t backoff_ms = 0;        // wait that its successor owes if it dies young (a label)
-  std::string sandbox_id;             // whose namespaces it joined (a label)
-  std::string spec_hash;              // container_hash() at creation (a label)
+  int attempt = 0;                       // the restart count it was made with
+  std::int64_t backoff_ms = 0;           // wait that its successor owes if it dies young (a label)
+  std::string sandbox_id;                // whose namespaces it joined (a label)
+  std::string spec_hash;                 // container_hash() at creation (a label)
   std::string termination_message_path;  // on the host (a label); "" when none
   RunState state = RunState::kCreated;
   std::int64_t created_ms = 0;
@@ -34,11 +34,11 @@ struct ObservedContainer {
   std::int64_t finished_ms = 0;
   int exit_code = 0;
   bool oom_killed = false;
-  std::string error;                  // why the runtime could not start it
-  std::string message;                // termination message
+  std::string error;    // why the runtime could not start it
+  std::string message;  // termination message
   std::string image;
   std::string image_id;
-  std::string ip;                     // sandboxes
+  std::string ip;  // sandboxes
 };
 
 struct ObservedPod {
@@ -53,9 +53,9 @@ struct ObservedPod {
 
 // What the probes say about one container (by container id). Absent: no verdict yet.
 struct ProbeVerdict {
-  bool started = false;               // startup probe passed
-  bool ready = false;                 // readiness probe passed
-  bool must_restart = false;          // liveness or startup probe gave up
+  bool started = false;       // startup probe passed
+  bool ready = false;         // readiness probe passed
+  bool must_restart = false;  // liveness or startup probe gave up
   std::string message;
 };
 
@@ -64,16 +64,16 @@ enum class ImageStep { kUnknown, kPulling, kPresent };
 // Why a container has not been started yet (by container name); cleared when it starts.
 struct StartNote {
   ImageStep image = ImageStep::kUnknown;
-  std::string reason;                 // "" or ErrImagePull, CreateContainerConfigError, ...
+  std::string reason;  // "" or ErrImagePull, CreateContainerConfigError, ...
   std::string message;
-  std::int64_t retry_at_ms = 0;       // not before
+  std::int64_t retry_at_ms = 0;  // not before
 };
 
 // A container that is being stopped (by container id).
 enum class KillStage { kHook, kTermSent, kKillSent };
 struct KillState {
   KillStage stage = KillStage::kHook;
-  std::int64_t since_ms = 0;          // when stopping began: the grace period counts from here
+  std::int64_t since_ms = 0;  // when stopping began: the grace period counts from here
   std::int64_t grace_ms = 0;
   std::int64_t kill_sent_ms = 0;
   bool hook_done = false;
@@ -84,11 +84,11 @@ struct PodMemory {
   std::map<std::string, StartNote> notes;
   std::map<std::string, KillState> kills;
   bool volumes_ready = false;
-  StartNote volumes;                  // why they are not
-  StartNote sandbox;                  // why it could not be made
-  std::int64_t first_seen_ms = 0;     // startTime when the API has none yet
-  bool removed = false;               // the object is gone from the API
-  bool object_deleted = false;        // we asked the API to drop the object
+  StartNote volumes;               // why they are not
+  StartNote sandbox;               // why it could not be made
+  std::int64_t first_seen_ms = 0;  // startTime when the API has none yet
+  bool removed = false;            // the object is gone from the API
+  bool object_deleted = false;     // we asked the API to drop the object
 };
 
 }  // namespace coxswain::kubelet

@@ -45,7 +45,11 @@ class Planner {
   void kill(const ObservedContainer& c, std::int64_t grace_ms, const std::string& message) {
     const auto it = memory_.kills.find(c.id);
     if (it == memory_.kills.end()) {
-      add({.kind = ActionKind::kBeginKill, .container = c.name, .id = c.id, .grace_ms = grace_ms, .message = message});
+      add({.kind = ActionKind::kBeginKill,
+           .container = c.name,
+           .id = c.id,
+           .grace_ms = grace_ms,
+           .message = message});
       return;
     }
     const KillState& state = it->second;
@@ -190,12 +194,14 @@ class Planner {
     if (!latest) return start(c, nullptr);
     const bool here = latest->sandbox_id == sandbox.id;
     switch (latest->state) {
-      case RunState::kRunning: return watch_running(c, *latest, here);
+      case RunState::kRunning:
+        return watch_running(c, *latest, here);
       case RunState::kCreated:
         // Made by a kubelet that died before it started it; the start verb finds it by its name.
         if (!held_back(note_of(c.name))) start_again(c, *latest, here);
         return;
-      case RunState::kExited: break;
+      case RunState::kExited:
+        break;
     }
     const bool rerun_init = init && !here;  // a new sandbox runs init containers again
     if (!rerun_init && !restarts(pod_, c, init, latest->exit_code)) return;
@@ -234,7 +240,10 @@ class Planner {
 
   void start_again(const v1::Container& c, const ObservedContainer& made, bool here) {
     if (here && made.spec_hash == container_hash(c)) {
-      add({.kind = ActionKind::kStartContainer, .container = c.name, .id = made.id, .attempt = made.attempt,
+      add({.kind = ActionKind::kStartContainer,
+           .container = c.name,
+           .id = made.id,
+           .attempt = made.attempt,
            .backoff_ms = made.backoff_ms});
       return;
     }
@@ -248,7 +257,9 @@ class Planner {
       add({.kind = ActionKind::kEnsureImage, .container = c.name});
       return;
     }
-    add({.kind = ActionKind::kStartContainer, .container = c.name, .attempt = dead ? dead->attempt + 1 : 0,
+    add({.kind = ActionKind::kStartContainer,
+         .container = c.name,
+         .attempt = dead ? dead->attempt + 1 : 0,
          .backoff_ms = next_backoff_ms(dead)});
   }
 
@@ -261,7 +272,8 @@ class Planner {
 
 }  // namespace
 
-Plan make_plan(const v1::Pod& pod, const ObservedPod& observed, const PodMemory& memory, std::int64_t now_ms) {
+Plan make_plan(const v1::Pod& pod, const ObservedPod& observed, const PodMemory& memory,
+               std::int64_t now_ms) {
   return Planner(pod, observed, memory, now_ms).run();
 }
 

@@ -1,5 +1,5 @@
-#include "services/kubelet/core/env.h"
 #include "services/kubelet/core/plan.h"
+#include "services/kubelet/core/env.h"
 
 #include <catch2/catch.hpp>
 
@@ -61,8 +61,10 @@ struct World {
       made->started_ms = now;
       return;
     }
-    for (const auto& c : observed.containers) REQUIRE_FALSE((c.name == a.container && c.attempt == a.attempt));
-    for (const auto& c : observed.containers) REQUIRE_FALSE((c.name == a.container && c.state == RunState::kRunning));
+    for (const auto& c : observed.containers)
+      REQUIRE_FALSE((c.name == a.container && c.attempt == a.attempt));
+    for (const auto& c : observed.containers)
+      REQUIRE_FALSE((c.name == a.container && c.state == RunState::kRunning));
     ObservedContainer c;
     c.id = "c" + std::to_string(serial++);
     c.name = a.container;
@@ -79,7 +81,9 @@ struct World {
   }
   void act(const Action& a) {
     switch (a.kind) {
-      case ActionKind::kPrepareVolumes: memory.volumes_ready = true; break;
+      case ActionKind::kPrepareVolumes:
+        memory.volumes_ready = true;
+        break;
       case ActionKind::kCreateSandbox: {
         ObservedContainer s;
         s.id = "s" + std::to_string(serial++);
@@ -90,10 +94,18 @@ struct World {
         observed.sandboxes.push_back(s);
         break;
       }
-      case ActionKind::kEnsureImage: memory.notes[a.container].image = ImageStep::kPresent; break;
-      case ActionKind::kStartContainer: start(a); break;
-      case ActionKind::kBeginKill: memory.kills[a.id] = {KillStage::kTermSent, now, a.grace_ms, 0, true}; break;
-      case ActionKind::kSendTerm: memory.kills[a.id].stage = KillStage::kTermSent; break;
+      case ActionKind::kEnsureImage:
+        memory.notes[a.container].image = ImageStep::kPresent;
+        break;
+      case ActionKind::kStartContainer:
+        start(a);
+        break;
+      case ActionKind::kBeginKill:
+        memory.kills[a.id] = {KillStage::kTermSent, now, a.grace_ms, 0, true};
+        break;
+      case ActionKind::kSendTerm:
+        memory.kills[a.id].stage = KillStage::kTermSent;
+        break;
       case ActionKind::kSendKill: {
         auto* c = by_id(a.id);
         c->state = RunState::kExited;
@@ -101,15 +113,21 @@ struct World {
         c->finished_ms = now;
         break;
       }
-      case ActionKind::kStopSandbox: by_id(a.id)->state = RunState::kExited; break;
+      case ActionKind::kStopSandbox:
+        by_id(a.id)->state = RunState::kExited;
+        break;
       case ActionKind::kRemoveContainer: {
         const auto same = [&](const auto& c) { return c.id == a.id; };
         std::erase_if(observed.containers, same);
         std::erase_if(observed.sandboxes, same);
         break;
       }
-      case ActionKind::kTearDownVolumes: memory.volumes_ready = false; break;
-      case ActionKind::kDeleteObject: memory.object_deleted = deleted = true; break;
+      case ActionKind::kTearDownVolumes:
+        memory.volumes_ready = false;
+        break;
+      case ActionKind::kDeleteObject:
+        memory.object_deleted = deleted = true;
+        break;
     }
   }
   // Until nothing is left to do now. `crash_after` actions the kubelet dies and starts again.
@@ -142,7 +160,8 @@ std::string condition(const v1::PodStatus& s, const std::string& type) {
 }  // namespace
 
 TEST_CASE("init containers run in order, a sidecar goes on, then the containers start") {
-  World w(pod_from(R"({"initContainers":[{"name":"i1","image":"i"},{"name":"side","image":"i","restartPolicy":"Always"},
+  World w(pod_from(
+      R"({"initContainers":[{"name":"i1","image":"i"},{"name":"side","image":"i","restartPolicy":"Always"},
     {"name":"i2","image":"i"}],"containers":[{"name":"a","image":"i"}]})"));
   w.settle();
   CHECK(w.order == std::vector<std::string>{"i1"});
@@ -191,8 +210,9 @@ TEST_CASE("restart policies and phases") {
     int code_a, code_b;
     const char* phase;
   };
-  for (const Row& row : {Row{"Never", 0, 0, "Succeeded"}, Row{"Never", 0, 2, "Failed"}, Row{"OnFailure", 0, 0, "Succeeded"},
-                         Row{"OnFailure", 0, 1, "Running"}, Row{"Always", 0, 0, "Running"}}) {
+  for (const Row& row :
+       {Row{"Never", 0, 0, "Succeeded"}, Row{"Never", 0, 2, "Failed"}, Row{"OnFailure", 0, 0, "Succeeded"},
+        Row{"OnFailure", 0, 1, "Running"}, Row{"Always", 0, 0, "Running"}}) {
     INFO(row.policy << " " << row.code_a << " " << row.code_b);
     World w(pod_from(kTwo));
     w.pod.spec.restartPolicy = row.policy;
@@ -251,10 +271,13 @@ TEST_CASE("random histories keep the invariants") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     INFO("seed " << seed);
     auto random = seeded_random(seed);
-    World w(pod_from(R"({"initContainers":[{"name":"i","image":"i"}],"containers":[{"name":"a","image":"i"},{"name":"b","image":"i"}]})"));
+    World w(pod_from(
+        R"({"initContainers":[{"name":"i","image":"i"}],"containers":[{"name":"a","image":"i"},{"name":"b","image":"i"}]})"));
     for (int i = 0; i < 60; ++i) {
       switch (random->below(6)) {
-        case 0: w.restart_kubelet(); break;
+        case 0:
+          w.restart_kubelet();
+          break;
         case 1:
         case 2:
           for (auto& c : w.observed.containers) {
@@ -265,9 +288,12 @@ TEST_CASE("random histories keep the invariants") {
           }
           break;
         case 3:
-          if (!w.observed.sandboxes.empty() && random->below(4) == 0) w.observed.sandboxes[0].state = RunState::kExited;
+          if (!w.observed.sandboxes.empty() && random->below(4) == 0)
+            w.observed.sandboxes[0].state = RunState::kExited;
           break;
-        default: w.now += static_cast<std::int64_t>(random->below(400'000)); break;
+        default:
+          w.now += static_cast<std::int64_t>(random->below(400'000));
+          break;
       }
       w.settle(random->below(4) == 0 ? static_cast<int>(random->below(6)) : -1);
       (void)w.status();
@@ -275,7 +301,8 @@ TEST_CASE("random histories keep the invariants") {
     // Left alone, it comes to rest with everything running.
     for (int i = 0; i < 20; ++i) {
       w.now += 400'000;
-      if (const auto* init = w.observed.latest("i"); init && init->state == RunState::kRunning) w.exit("i", 0);
+      if (const auto* init = w.observed.latest("i"); init && init->state == RunState::kRunning)
+        w.exit("i", 0);
       w.settle();
     }
     CHECK(w.status().phase == "Running");
@@ -298,6 +325,9 @@ TEST_CASE("expansion, quantities and QoS") {
   CHECK(quantity_milli("0.5") == 500);
   CHECK_FALSE(quantity_milli("1x").has_value());
   CHECK(qos_class(pod_from(kTwo)) == "BestEffort");
-  CHECK(qos_class(pod_from(R"({"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}}]})")) == "Guaranteed");
-  CHECK(qos_class(pod_from(R"({"containers":[{"name":"a","resources":{"requests":{"cpu":"1"}}}]})")) == "Burstable");
+  CHECK(qos_class(
+            pod_from(R"({"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}}]})")) ==
+        "Guaranteed");
+  CHECK(qos_class(pod_from(R"({"containers":[{"name":"a","resources":{"requests":{"cpu":"1"}}}]})")) ==
+        "Burstable");
 }

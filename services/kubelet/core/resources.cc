@@ -14,11 +14,22 @@ constexpr std::int64_t kMinQuotaUs = 1'000;
 constexpr std::int64_t kMaxShares = 262'144;
 
 long double suffix_factor(const std::string& suffix) {
-  static const std::pair<const char*, long double> kFactors[] = {
-      {"", 1.0L},        {"n", 1e-9L},      {"u", 1e-6L},      {"m", 1e-3L},          {"k", 1e3L},
-      {"M", 1e6L},       {"G", 1e9L},       {"T", 1e12L},      {"P", 1e15L},          {"E", 1e18L},
-      {"Ki", 1024.0L},   {"Mi", 1048576.0L}, {"Gi", 1073741824.0L}, {"Ti", 1099511627776.0L},
-      {"Pi", 1125899906842624.0L}, {"Ei", 1152921504606846976.0L}};
+  static const std::pair<const char*, long double> kFactors[] = {{"", 1.0L},
+                                                                 {"n", 1e-9L},
+                                                                 {"u", 1e-6L},
+                                                                 {"m", 1e-3L},
+                                                                 {"k", 1e3L},
+                                                                 {"M", 1e6L},
+                                                                 {"G", 1e9L},
+                                                                 {"T", 1e12L},
+                                                                 {"P", 1e15L},
+                                                                 {"E", 1e18L},
+                                                                 {"Ki", 1024.0L},
+                                                                 {"Mi", 1048576.0L},
+                                                                 {"Gi", 1073741824.0L},
+                                                                 {"Ti", 1099511627776.0L},
+                                                                 {"Pi", 1125899906842624.0L},
+                                                                 {"Ei", 1152921504606846976.0L}};
   for (const auto& [name, factor] : kFactors) {
     if (suffix == name) return factor;
   }
@@ -39,7 +50,8 @@ std::optional<std::int64_t> quantity_milli(const std::string& text) {
   return static_cast<std::int64_t>(milli);
 }
 
-std::optional<std::int64_t> resource_milli(const std::map<std::string, std::string>& list, const std::string& name) {
+std::optional<std::int64_t> resource_milli(const std::map<std::string, std::string>& list,
+                                           const std::string& name) {
   const auto it = list.find(name);
   return it == list.end() ? std::nullopt : quantity_milli(it->second);
 }
@@ -81,7 +93,8 @@ std::optional<std::string> resource_field(const v1::Container& c, const std::str
   if (dot == std::string::npos) return std::nullopt;
   const std::string list = resource.substr(0, dot);
   const std::string name = resource.substr(dot + 1);
-  if ((list != "limits" && list != "requests") || (name != "cpu" && name != "memory" && name != "ephemeral-storage")) {
+  if ((list != "limits" && list != "requests") ||
+      (name != "cpu" && name != "memory" && name != "ephemeral-storage")) {
     return std::nullopt;
   }
   auto value = resource_milli(list == "limits" ? c.resources.limits : c.resources.requests, name);

@@ -18,7 +18,8 @@ const ObservedContainer* ObservedPod::previous(const std::string& name) const {
   const ObservedContainer* last = latest(name);
   const ObservedContainer* best = nullptr;
   for (const auto& c : containers) {
-    if (c.name == name && last && c.attempt < last->attempt && (!best || c.attempt > best->attempt)) best = &c;
+    if (c.name == name && last && c.attempt < last->attempt && (!best || c.attempt > best->attempt))
+      best = &c;
   }
   return best;
 }

@@ -18,7 +18,10 @@ std::string seconds_text(std::int64_t ms) {
 v1::ContainerStateTerminated terminated(const ObservedContainer& c) {
   v1::ContainerStateTerminated t;
   t.exitCode = c.exit_code;
-  t.reason = !c.error.empty() ? "StartError" : c.oom_killed ? "OOMKilled" : c.exit_code == 0 ? "Completed" : "Error";
+  t.reason = !c.error.empty()   ? "StartError"
+             : c.oom_killed     ? "OOMKilled"
+             : c.exit_code == 0 ? "Completed"
+                                : "Error";
   t.message = !c.error.empty() ? c.error : c.message;
   t.startedAt.unix_ms = c.started_ms;
   t.finishedAt.unix_ms = c.finished_ms;
@@ -37,7 +40,8 @@ class StatusBuilder {
     out_.hostIP = in_.host_ip;
     out_.hostIPs = {v1::HostIP{in_.host_ip}};
     out_.nominatedNodeName = in_.pod.status.nominatedNodeName;
-    for (const auto& c : in_.pod.spec.initContainers) out_.initContainerStatuses.push_back(container(c, true));
+    for (const auto& c : in_.pod.spec.initContainers)
+      out_.initContainerStatuses.push_back(container(c, true));
     for (const auto& c : in_.pod.spec.containers) out_.containerStatuses.push_back(container(c, false));
     addresses();
     phase();
@@ -51,7 +55,8 @@ class StatusBuilder {
   void addresses() {
     const auto* sandbox = in_.observed.sandbox();
     std::string ip;
-    if (sandbox && sandbox->state == RunState::kRunning) ip = in_.pod.spec.hostNetwork ? in_.host_ip : sandbox->ip;
+    if (sandbox && sandbox->state == RunState::kRunning)
+      ip = in_.pod.spec.hostNetwork ? in_.host_ip : sandbox->ip;
     if (ip.empty()) ip = old().podIP;  // kept while a sandbox is replaced and after the pod ended
     if (ip.empty()) return;
     out_.podIP = ip;
@@ -87,7 +92,8 @@ class StatusBuilder {
     return status;
   }
 
-  void fill_state(const v1::Container& c, bool init, const ObservedContainer& latest, v1::ContainerStatus& status) {
+  void fill_state(const v1::Container& c, bool init, const ObservedContainer& latest,
+                  v1::ContainerStatus& status) {
     const auto note = in_.memory.notes.find(c.name);
     switch (latest.state) {
       case RunState::kRunning:
@@ -99,7 +105,8 @@ class StatusBuilder {
         status.started = false;
         status.state.waiting = waiting(c, init);
         return;
-      case RunState::kExited: break;
+      case RunState::kExited:
+        break;
     }
     status.started = false;
     status.ready = init && latest.exit_code == 0 && !is_sidecar(c);
@@ -108,8 +115,8 @@ class StatusBuilder {
     if (again && owed > 0 && in_.now_ms < latest.finished_ms + owed) {
       status.lastState.terminated = terminated(latest);
       status.state.waiting = v1::ContainerStateWaiting{
-          "CrashLoopBackOff", "back-off " + seconds_text(owed) + " restarting failed container=" + c.name + " pod=" +
-                                  in_.pod.metadata.name + "_" + in_.pod.metadata.namespace_ + "(" +
+          "CrashLoopBackOff", "back-off " + seconds_text(owed) + " restarting failed container=" + c.name +
+                                  " pod=" + in_.pod.metadata.name + "_" + in_.pod.metadata.namespace_ + "(" +
                                   in_.pod.metadata.uid + ")"};
     } else if (again && note != in_.memory.notes.end() && !note->second.reason.empty()) {
       status.lastState.terminated = terminated(latest);
@@ -204,17 +211,18 @@ class StatusBuilder {
   }
 
   bool foreign(const std::string& type) const {
-    static const char* const kOurs[] = {"PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady",
-                                        "PodScheduled"};
+    static const char* const kOurs[] = {"PodReadyToStartContainers", "Initialized", "Ready",
+                                        "ContainersReady", "PodScheduled"};
     return std::find(std::begin(kOurs), std::end(kOurs), type) == std::end(kOurs);
   }
 
   bool gates_pass() const {
-    return std::all_of(in_.pod.spec.readinessGates.begin(), in_.pod.spec.readinessGates.end(), [&](const auto& gate) {
-      return std::any_of(old().conditions.begin(), old().conditions.end(), [&](const auto& c) {
-        return c.type == gate.conditionType && c.status == "True";
-      });
-    });
+    return std::all_of(
+        in_.pod.spec.readinessGates.begin(), in_.pod.spec.readinessGates.end(), [&](const auto& gate) {
+          return std::any_of(old().conditions.begin(), old().conditions.end(), [&](const auto& c) {
+            return c.type == gate.conditionType && c.status == "True";
+          });
+        });
   }
 
   void conditions() {

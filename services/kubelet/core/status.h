@@ -8,7 +8,7 @@
 namespace coxswain::kubelet {
 
 struct StatusInput {
-  const v1::Pod& pod;                 // with the status that the API has: transition times are kept
+  const v1::Pod& pod;  // with the status that the API has: transition times are kept
   const ObservedPod& observed;
   const PodMemory& memory;
   std::string host_ip;

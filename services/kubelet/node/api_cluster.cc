@@ -16,9 +16,19 @@ std::string field_path(const v1::Pod& pod, const std::string& container) {
 }
 
 // The fields of a status that are the kubelet's. A merge patch leaves the others alone.
-constexpr const char* kOwned[] = {"observedGeneration", "phase",     "conditions", "message",   "reason",
-                                  "hostIP",             "hostIPs",   "podIP",      "podIPs",    "startTime",
-                                  "initContainerStatuses", "containerStatuses", "qosClass"};
+constexpr const char* kOwned[] = {"observedGeneration",
+                                  "phase",
+                                  "conditions",
+                                  "message",
+                                  "reason",
+                                  "hostIP",
+                                  "hostIPs",
+                                  "podIP",
+                                  "podIPs",
+                                  "startTime",
+                                  "initContainerStatuses",
+                                  "containerStatuses",
+                                  "qosClass"};
 
 }  // namespace
 
@@ -47,8 +57,8 @@ api::ApiResult<void> ApiCluster::write_status(const v1::Pod& pod, const v1::PodS
   }
   const json::Value body = json::Value::object(
       {{"metadata", json::Value::object({{"uid", pod.metadata.uid}})}, {"status", std::move(owned)}});
-  auto patched = client_.patch_json(client::resource_of<v1::Pod>(), pod.metadata.namespace_, pod.metadata.name,
-                                    client::PatchType::kMerge, body, "status");
+  auto patched = client_.patch_json(client::resource_of<v1::Pod>(), pod.metadata.namespace_,
+                                    pod.metadata.name, client::PatchType::kMerge, body, "status");
   if (!patched.ok()) return std::move(patched).error();
   return {};
 }
@@ -62,8 +72,8 @@ api::ApiResult<void> ApiCluster::delete_pod(const v1::Pod& pod) {
   return removed;
 }
 
-void ApiCluster::event(const v1::Pod& pod, const std::string& container, bool warning, const std::string& reason,
-                       const std::string& message) {
+void ApiCluster::event(const v1::Pod& pod, const std::string& container, bool warning,
+                       const std::string& reason, const std::string& message) {
   events_.record({client::ref_to(pod, field_path(pod, container)),
                   warning ? client::EventType::kWarning : client::EventType::kNormal, reason,
                   message.substr(0, kEventMessageBytes)});
@@ -71,7 +81,9 @@ void ApiCluster::event(const v1::Pod& pod, const std::string& container, bool wa
 
 ObjectSource ApiCluster::objects() {
   ObjectSource out;
-  out.config_map = [this](const std::string& ns, const std::string& name) { return config_maps_.get(ns, name); };
+  out.config_map = [this](const std::string& ns, const std::string& name) {
+    return config_maps_.get(ns, name);
+  };
   out.secret = [this](const std::string& ns, const std::string& name) { return secrets_.get(ns, name); };
   out.services = [this] { return services_.lister().list(); };
   return out;

@@ -49,7 +49,8 @@ class ReferencedObjects {
     return informer->lister().get(ns, name);
   }
   void remove_user(const std::string& pod_uid) {
-    std::vector<std::shared_ptr<client::Informer<T>>> unused;  // stopped outside the lock: their handlers may hold it
+    std::vector<std::shared_ptr<client::Informer<T>>>
+        unused;  // stopped outside the lock: their handlers may hold it
     const std::lock_guard guard(stop_mutex_);
     {
       const std::lock_guard lock(mutex_);
@@ -77,7 +78,7 @@ class ReferencedObjects {
  private:
   struct Item {
     std::shared_ptr<client::Informer<T>> informer;
-    std::set<std::string> users;      // pod uids
+    std::set<std::string> users;  // pod uids
   };
   client::ApiClient& client_;
   const std::function<void(const std::string&)> changed_;
@@ -92,7 +93,7 @@ class ApiCluster : public Cluster {
   ApiCluster(client::ApiClient& client, const std::string& node_name,
              std::function<void(const std::string& ns)> references_changed);
   ~ApiCluster() override { stop(); }
-  void start();                       // watches Services
+  void start();  // watches Services
   void stop();
 
   api::ApiResult<void> write_status(const v1::Pod& pod, const v1::PodStatus& status) override;

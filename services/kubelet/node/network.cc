@@ -29,7 +29,8 @@ int iptables(std::vector<const char*> arguments) {
   posix_spawn_file_actions_addopen(&files, 1, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_addopen(&files, 2, "/dev/null", O_WRONLY, 0);
   pid_t pid = 0;
-  const int failed = ::posix_spawnp(&pid, "iptables", &files, nullptr, const_cast<char* const*>(arguments.data()), environ);
+  const int failed =
+      ::posix_spawnp(&pid, "iptables", &files, nullptr, const_cast<char* const*>(arguments.data()), environ);
   posix_spawn_file_actions_destroy(&files);
   if (failed != 0) return -1;
   int status = 0;
@@ -73,8 +74,12 @@ std::string forwarding_ruleset(const std::string& pod_cidr, const std::string& c
          "table ip coxswain-kubelet {\n"
          "  chain postrouting {\n"
          "    type nat hook postrouting priority srcnat; policy accept;\n"
-         "    ip saddr " + pod_cidr + " ip daddr " + cluster_cidr + " return\n"
-         "    ip saddr " + pod_cidr + " oifname != \"" + std::string(kBridge) + "\" masquerade\n"
+         "    ip saddr " +
+         pod_cidr + " ip daddr " + cluster_cidr +
+         " return\n"
+         "    ip saddr " +
+         pod_cidr + " oifname != \"" + std::string(kBridge) +
+         "\" masquerade\n"
          "  }\n"
          "}\n";
 }

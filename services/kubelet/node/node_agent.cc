@@ -13,15 +13,15 @@ namespace coxswain::kubelet {
 namespace {
 
 constexpr std::size_t kImagesReported = 50;
-constexpr std::int64_t kFastMs = 1'000;       // until the node is ready
+constexpr std::int64_t kFastMs = 1'000;  // until the node is ready
 constexpr std::int64_t kLowMemoryBytes = 100LL << 20;
 constexpr const char* kLeaseNamespace = "kube-node-lease";
 constexpr const char* kKubeletVersion = "v1.36.0";
 
 std::string kib(std::int64_t bytes) { return std::to_string(bytes / 1024) + "Ki"; }
 
-void condition(v1::NodeStatus& out, const v1::NodeStatus& old, const char* type, bool value, const char* reason,
-               const std::string& message, std::int64_t now_ms) {
+void condition(v1::NodeStatus& out, const v1::NodeStatus& old, const char* type, bool value,
+               const char* reason, const std::string& message, std::int64_t now_ms) {
   v1::NodeCondition c;
   c.type = type;
   c.status = value ? "True" : "False";
@@ -51,11 +51,16 @@ v1::NodeStatus NodeAgent::make_status(const NodeAgentOptions& options, const Mac
   out.allocatable["ephemeral-storage"] = std::to_string(machine.disk_bytes / 10 * 9);
   const bool low_memory = machine.memory_available_bytes < kLowMemoryBytes;
   const bool low_disk = machine.disk_free_bytes < machine.disk_bytes / 20;
-  condition(out, old, "MemoryPressure", low_memory, low_memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
-            low_memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available", now_ms);
-  condition(out, old, "DiskPressure", low_disk, low_disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
+  condition(
+      out, old, "MemoryPressure", low_memory,
+      low_memory ? "KubeletHasInsufficientMemory" : "KubeletHasSufficientMemory",
+      low_memory ? "kubelet has insufficient memory available" : "kubelet has sufficient memory available",
+      now_ms);
+  condition(out, old, "DiskPressure", low_disk,
+            low_disk ? "KubeletHasDiskPressure" : "KubeletHasNoDiskPressure",
             low_disk ? "kubelet has disk pressure" : "kubelet has no disk pressure", now_ms);
-  condition(out, old, "PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available", now_ms);
+  condition(out, old, "PIDPressure", false, "KubeletHasSufficientPID", "kubelet has sufficient PID available",
+            now_ms);
   condition(out, old, "Ready", not_ready.empty(), not_ready.empty() ? "KubeletReady" : "KubeletNotReady",
             not_ready.empty() ? "kubelet is posting ready status" : not_ready, now_ms);
   out.addresses = {{"InternalIP", options.node_ip}, {"Hostname", options.node_name}};
@@ -65,7 +70,8 @@ v1::NodeStatus NodeAgent::make_status(const NodeAgentOptions& options, const Mac
   out.nodeInfo.bootID = machine.boot_id;
   out.nodeInfo.kernelVersion = machine.kernel;
   out.nodeInfo.osImage = machine.os_image;
-  out.nodeInfo.containerRuntimeVersion = runtime ? "docker://" + runtime->version : old.nodeInfo.containerRuntimeVersion;
+  out.nodeInfo.containerRuntimeVersion =
+      runtime ? "docker://" + runtime->version : old.nodeInfo.containerRuntimeVersion;
   out.nodeInfo.kubeletVersion = kKubeletVersion;
   out.nodeInfo.operatingSystem = "linux";
   out.nodeInfo.architecture = machine.architecture;
@@ -73,7 +79,8 @@ v1::NodeStatus NodeAgent::make_status(const NodeAgentOptions& options, const Mac
     if (image.names.empty() || out.images.size() >= kImagesReported) continue;
     out.images.push_back({image.names, image.size_bytes});
   }
-  std::sort(out.images.begin(), out.images.end(), [](const auto& a, const auto& b) { return a.sizeBytes > b.sizeBytes; });
+  std::sort(out.images.begin(), out.images.end(),
+            [](const auto& a, const auto& b) { return a.sizeBytes > b.sizeBytes; });
   return out;
 }
 
@@ -145,8 +152,8 @@ void NodeAgent::report() {
     if (auto listed = runtime_.images(); listed.ok()) images = *std::move(listed);
   }
   const std::int64_t now = system_clock().unix_ms();
-  v1::NodeStatus status = make_status(options_, read_machine(options_.root_dir), info.ok() ? &*info : nullptr, problem,
-                                      images, node->status, now);
+  v1::NodeStatus status = make_status(options_, read_machine(options_.root_dir), info.ok() ? &*info : nullptr,
+                                      problem, images, node->status, now);
   v1::NodeStatus timeless = status;
   for (auto& c : timeless.conditions) c.lastHeartbeatTime = c.lastTransitionTime = {};
   const std::string text = json::write(to_json(timeless));
@@ -177,7 +184,8 @@ void NodeAgent::set_up_network(const std::string& pod_cidr) {
   auto made = runtime_.ensure_network({kPodNetwork, kBridge, pod_cidr, *gateway});
   if (made.ok()) made = set_up_forwarding(pod_cidr, options_.cluster_cidr);
   if (!made.ok()) {
-    if (network_problem_ != made.error().message) log_error("cannot set up the pod network", {{"error", made.error().message}});
+    if (network_problem_ != made.error().message)
+      log_error("cannot set up the pod network", {{"error", made.error().message}});
     network_problem_ = made.error().message;
     on_network_(false, network_problem_);
     return;
@@ -196,9 +204,10 @@ void NodeAgent::lease_loop(std::stop_token stop) {
 void NodeAgent::beat() {
   using api::coordination::v1::Lease;
   const std::string time = format_rfc3339_micro(system_clock().unix_ms());
-  const json::Value spec = json::Value::object({{"holderIdentity", options_.node_name},
-                                                {"leaseDurationSeconds", static_cast<long long>(options_.lease_seconds)},
-                                                {"renewTime", time}});
+  const json::Value spec =
+      json::Value::object({{"holderIdentity", options_.node_name},
+                           {"leaseDurationSeconds", static_cast<long long>(options_.lease_seconds)},
+                           {"renewTime", time}});
   auto renewed = client_.patch_json(client::resource_of<Lease>(), kLeaseNamespace, options_.node_name,
                                     client::PatchType::kMerge, json::Value::object({{"spec", spec}}));
   if (renewed.ok() || !client::is_not_found(renewed.error())) return;
@@ -208,10 +217,10 @@ void NodeAgent::beat() {
   }
   json::Value metadata = json::Value::object({{"name", options_.node_name}, {"namespace", kLeaseNamespace}});
   if (!node_uid_.empty()) {
-    metadata.set("ownerReferences", json::Value::array({json::Value::object({{"apiVersion", "v1"},
-                                                                             {"kind", "Node"},
-                                                                             {"name", options_.node_name},
-                                                                             {"uid", node_uid_}})}));
+    metadata.set(
+        "ownerReferences",
+        json::Value::array({json::Value::object(
+            {{"apiVersion", "v1"}, {"kind", "Node"}, {"name", options_.node_name}, {"uid", node_uid_}})}));
   }
   auto made = client_.create_json(client::resource_of<Lease>(), kLeaseNamespace,
                                   json::Value::object({{"metadata", metadata}, {"spec", spec}}));

@@ -30,16 +30,17 @@ class NodeAgent {
  public:
   using OnNetwork = std::function<void(bool ready, const std::string& why_not)>;
   // `runtime_ok` says whether the pod side reaches the runtime.
-  NodeAgent(client::ApiClient& client, Runtime& runtime, NodeAgentOptions options, std::function<bool()> runtime_ok,
-            OnNetwork on_network);
+  NodeAgent(client::ApiClient& client, Runtime& runtime, NodeAgentOptions options,
+            std::function<bool()> runtime_ok, OnNetwork on_network);
   ~NodeAgent() { stop(); }
   void start();
   void stop();
 
   // Pure: the status to report.
-  static v1::NodeStatus make_status(const NodeAgentOptions& options, const Machine& machine, const RuntimeInfo* runtime,
-                                    const std::string& not_ready, const std::vector<ImageInfo>& images,
-                                    const v1::NodeStatus& old, std::int64_t now_ms);
+  static v1::NodeStatus make_status(const NodeAgentOptions& options, const Machine& machine,
+                                    const RuntimeInfo* runtime, const std::string& not_ready,
+                                    const std::vector<ImageInfo>& images, const v1::NodeStatus& old,
+                                    std::int64_t now_ms);
 
  private:
   void loop(std::stop_token stop);
@@ -58,7 +59,7 @@ class NodeAgent {
   bool registered_ = false;
   bool network_ready_ = false;
   std::string network_problem_ = "the node has no podCIDR yet";
-  std::string reported_;              // last status without heartbeat times
+  std::string reported_;  // last status without heartbeat times
   std::int64_t reported_ms_ = 0;
   bool complained_ = false;
   // Lease thread only.

@@ -16,7 +16,7 @@ namespace {
 constexpr std::int64_t kRetryMs = 10'000;
 constexpr std::int64_t kShortRetryMs = 1'000;
 constexpr std::int64_t kHookTimeoutMs = 120'000;
-constexpr std::size_t kMessageBytes = 4096;   // of a termination message
+constexpr std::size_t kMessageBytes = 4096;  // of a termination message
 constexpr std::size_t kLogMessageBytes = 2048;
 
 std::int64_t unix_now() { return system_clock().unix_ms(); }
@@ -34,25 +34,34 @@ ObservedContainer* find_by_id(ObservedPod& observed, const std::string& id) {
 
 bool PodManager::execute(Entry& entry, const Action& action) {
   switch (action.kind) {
-    case ActionKind::kPrepareVolumes: return prepare_volumes(entry);
-    case ActionKind::kCreateSandbox: return create_sandbox(entry, action);
-    case ActionKind::kEnsureImage: return ensure_image(entry, action);
-    case ActionKind::kStartContainer: return start_container(entry, action);
-    case ActionKind::kBeginKill: return begin_kill(entry, action);
-    case ActionKind::kSendTerm: return send_term(entry, action.id);
-    case ActionKind::kSendKill: return send_kill(entry, action.id);
+    case ActionKind::kPrepareVolumes:
+      return prepare_volumes(entry);
+    case ActionKind::kCreateSandbox:
+      return create_sandbox(entry, action);
+    case ActionKind::kEnsureImage:
+      return ensure_image(entry, action);
+    case ActionKind::kStartContainer:
+      return start_container(entry, action);
+    case ActionKind::kBeginKill:
+      return begin_kill(entry, action);
+    case ActionKind::kSendTerm:
+      return send_term(entry, action.id);
+    case ActionKind::kSendKill:
+      return send_kill(entry, action.id);
     case ActionKind::kStopSandbox: {
       auto sent = runtime_.signal(action.id, "SIGKILL");
       if (!sent.ok()) runtime_failed(sent.error());
       return false;  // its end comes as an event
     }
-    case ActionKind::kRemoveContainer: return remove_container(entry, action);
+    case ActionKind::kRemoveContainer:
+      return remove_container(entry, action);
     case ActionKind::kTearDownVolumes: {
       auto gone = volumes_.tear_down(entry.pod->metadata.uid);
       if (!gone.ok()) log_warning(gone.error().message);
       return true;
     }
-    case ActionKind::kDeleteObject: return delete_object(entry);
+    case ActionKind::kDeleteObject:
+      return delete_object(entry);
   }
   return false;
 }
@@ -136,7 +145,8 @@ bool PodManager::ensure_image(Entry& entry, const Action& action) {
   if (!image.ok()) {
     runtime_failed(image.error());
     const bool bad = image.error().code == ErrorCode::kInvalidArgument;
-    fail_start(entry, c->name, bad ? "InvalidImageName" : "ImageInspectError", image.error().message, kRetryMs);
+    fail_start(entry, c->name, bad ? "InvalidImageName" : "ImageInspectError", image.error().message,
+               kRetryMs);
     return true;
   }
   if (image->has_value()) {
@@ -150,7 +160,8 @@ bool PodManager::ensure_image(Entry& entry, const Action& action) {
     return true;
   }
   if (policy == "Never") {
-    const std::string message = "Container image \"" + c->image + "\" is not present with pull policy of Never";
+    const std::string message =
+        "Container image \"" + c->image + "\" is not present with pull policy of Never";
     if (entry.memory.notes[c->name].reason != "ErrImageNeverPull") {
       cluster_.event(*entry.pod, c->name, true, "ErrImageNeverPull", message);
       cluster_.event(*entry.pod, c->name, true, "Failed", "Error: ErrImageNeverPull");
@@ -171,8 +182,8 @@ void PodManager::start_pull(Entry& entry, const v1::Container& c, bool always) {
     const auto it = pulls_.find(key);
     if (it != pulls_.end() && now < it->second.failed_ms + it->second.delay_ms) {
       const std::int64_t left = it->second.failed_ms + it->second.delay_ms - now;
-      fail_start(entry, c.name, "ImagePullBackOff", "Back-off pulling image \"" + c.image + "\": " + it->second.message,
-                 left);
+      fail_start(entry, c.name, "ImagePullBackOff",
+                 "Back-off pulling image \"" + c.image + "\": " + it->second.message, left);
       cluster_.event(*entry.pod, c.name, false, "BackOff", "Back-off pulling image \"" + c.image + "\"");
       return;
     }
@@ -191,8 +202,9 @@ void PodManager::start_pull(Entry& entry, const v1::Container& c, bool always) {
         const std::lock_guard lock(mutex_);
         pulls_.erase(key);
       }
-      cluster_.event(*pod, name, false, "Pulled", "Successfully pulled image \"" + image + "\" in " +
-                                                      std::to_string(ended - began) + "ms");
+      cluster_.event(
+          *pod, name, false, "Pulled",
+          "Successfully pulled image \"" + image + "\" in " + std::to_string(ended - began) + "ms");
       post(uid, [name](Entry& e) {
         e.memory.notes[name] = {};
         e.memory.notes[name].image = ImageStep::kPresent;
@@ -224,7 +236,8 @@ Result<ContainerSpec> PodManager::make_spec(Entry& entry, const v1::Container& c
   request.backoff_ms = action.backoff_ms;
   request.sandbox_id = sandbox->id;
   request.node = options_.node;
-  COX_ASSIGN_OR_RETURN(request.environment, make_environment(*entry.pod, c, facts(entry), cluster_.objects()));
+  COX_ASSIGN_OR_RETURN(request.environment,
+                       make_environment(*entry.pod, c, facts(entry), cluster_.objects()));
   COX_ASSIGN_OR_RETURN(request.mounts, volumes_.mounts(*entry.pod, c, request.environment));
   COX_ASSIGN_OR_RETURN(request.termination_message_path,
                        volumes_.termination_file(entry.pod->metadata.uid, c.name, action.attempt));
@@ -292,13 +305,16 @@ void PodManager::post_start(Entry& entry, const v1::Container& c, const Observed
   hook.tcpSocket = c.lifecycle->postStart->tcpSocket;
   hook.timeoutSeconds = static_cast<std::int32_t>(kHookTimeoutMs / 1000);
   if (c.lifecycle->postStart->sleep) {
-    std::this_thread::sleep_for(std::chrono::seconds(std::min<std::int64_t>(c.lifecycle->postStart->sleep->seconds, 60)));
+    std::this_thread::sleep_for(
+        std::chrono::seconds(std::min<std::int64_t>(c.lifecycle->postStart->sleep->seconds, 60)));
     return;
   }
   const ProbeOutcome outcome = run_probe_action(runtime_, running.id, c, hook, facts(entry).pod_ip);
   if (outcome.success) return;
   cluster_.event(*entry.pod, c.name, true, "FailedPostStartHook", "PostStartHook failed: " + outcome.message);
-  begin_kill(entry, {.kind = ActionKind::kBeginKill, .container = c.name, .id = running.id,
+  begin_kill(entry, {.kind = ActionKind::kBeginKill,
+                     .container = c.name,
+                     .id = running.id,
                      .grace_ms = entry.pod->spec.terminationGracePeriodSeconds.value_or(30) * 1000,
                      .message = "FailedPostStartHook"});
 }
@@ -315,10 +331,12 @@ bool PodManager::begin_kill(Entry& entry, const Action& action) {
                      : action.message);
   const bool ending = entry.pod->metadata.deletionTimestamp || entry.memory.removed;
   if (ending) prober_.remove(action.id);
-  if (!c || !c->lifecycle || !c->lifecycle->preStop || action.grace_ms == 0) return send_term(entry, action.id);
+  if (!c || !c->lifecycle || !c->lifecycle->preStop || action.grace_ms == 0)
+    return send_term(entry, action.id);
   const std::string uid = entry.pod->metadata.uid;
   const auto pod = entry.pod;
-  run_async([this, uid, pod, id = action.id, container = *c, ip = facts(entry).pod_ip, grace_ms = action.grace_ms] {
+  run_async([this, uid, pod, id = action.id, container = *c, ip = facts(entry).pod_ip,
+             grace_ms = action.grace_ms] {
     const auto& stop = *container.lifecycle->preStop;
     v1::Probe hook;
     hook.exec = stop.exec;
@@ -328,7 +346,8 @@ bool PodManager::begin_kill(Entry& entry, const Action& action) {
     if (stop.sleep) {
       std::this_thread::sleep_for(std::chrono::milliseconds(std::min(stop.sleep->seconds * 1000, grace_ms)));
     } else if (const auto outcome = run_probe_action(runtime_, id, container, hook, ip); !outcome.success) {
-      cluster_.event(*pod, container.name, true, "FailedPreStopHook", "PreStopHook failed: " + outcome.message);
+      cluster_.event(*pod, container.name, true, "FailedPreStopHook",
+                     "PreStopHook failed: " + outcome.message);
     }
     post(uid, [id](Entry& e) {
       if (const auto it = e.memory.kills.find(id); it != e.memory.kills.end()) it->second.hook_done = true;
@@ -341,11 +360,13 @@ bool PodManager::send_term(Entry& entry, const std::string& id) {
   KillState& kill = entry.memory.kills[id];
   const auto* container = find_by_id(entry.observed, id);
   const v1::Container* c = container ? find_container(*entry.pod, container->name) : nullptr;
-  const std::string sig = c && c->lifecycle && c->lifecycle->stopSignal ? *c->lifecycle->stopSignal : "SIGTERM";
+  const std::string sig =
+      c && c->lifecycle && c->lifecycle->stopSignal ? *c->lifecycle->stopSignal : "SIGTERM";
   auto sent = runtime_.signal(id, kill.grace_ms == 0 ? "SIGKILL" : sig);
   if (!sent.ok()) runtime_failed(sent.error());
   // A hook may have eaten the grace period: SIGTERM still gets a moment.
-  kill.grace_ms = kill.grace_ms == 0 ? 0 : std::max(kill.grace_ms, unix_now() - kill.since_ms + kMinimumGraceMs);
+  kill.grace_ms =
+      kill.grace_ms == 0 ? 0 : std::max(kill.grace_ms, unix_now() - kill.since_ms + kMinimumGraceMs);
   kill.stage = kill.grace_ms == 0 ? KillStage::kKillSent : KillStage::kTermSent;
   kill.kill_sent_ms = unix_now();
   return true;
@@ -382,14 +403,16 @@ bool PodManager::remove_container(Entry& entry, const Action& action) {
 
 bool PodManager::delete_object(Entry& entry) {
   entry.forgetting = true;
-  if (!entry.observed.containers.empty() || !entry.observed.sandboxes.empty()) return true;  // a removal failed
+  if (!entry.observed.containers.empty() || !entry.observed.sandboxes.empty())
+    return true;  // a removal failed
   if (entry.memory.removed) return false;
   auto deleted = cluster_.delete_pod(*entry.pod);
   if (deleted.ok()) {
     entry.memory.object_deleted = true;
     return false;
   }
-  log_warning("cannot delete the pod object yet", {{"pod", entry.pod->metadata.name}, {"error", deleted.error().message}});
+  log_warning("cannot delete the pod object yet",
+              {{"pod", entry.pod->metadata.name}, {"error", deleted.error().message}});
   queue_.add_after(entry.pod->metadata.uid, kShortRetryMs);
   return false;
 }
@@ -406,12 +429,19 @@ void PodManager::container_ended(Entry& entry, ObservedContainer& c) {
     c.message = text;
   }
   const v1::Container* spec = entry.pod ? find_container(*entry.pod, c.name) : nullptr;
-  if (c.message.empty() && c.exit_code != 0 && spec && spec->terminationMessagePolicy == "FallbackToLogsOnError") {
+  if (c.message.empty() && c.exit_code != 0 && spec &&
+      spec->terminationMessagePolicy == "FallbackToLogsOnError") {
     LogOptions options;
     options.tail = 80;
     std::string text;
-    auto read = runtime_.logs(c.id, options, [&](std::string_view bytes) { text += bytes; return true; }, {});
-    if (read.ok()) c.message = text.size() > kLogMessageBytes ? text.substr(text.size() - kLogMessageBytes) : text;
+    auto read = runtime_.logs(c.id, options,
+                              [&](std::string_view bytes) {
+                                text += bytes;
+                                return true;
+                              },
+                              {});
+    if (read.ok())
+      c.message = text.size() > kLogMessageBytes ? text.substr(text.size() - kLogMessageBytes) : text;
   }
   const bool ending = entry.pod && (entry.pod->metadata.deletionTimestamp || entry.memory.removed);
   bool init = false;
@@ -419,8 +449,9 @@ void PodManager::container_ended(Entry& entry, ObservedContainer& c) {
     find_container(*entry.pod, c.name, &init);
     if (restarts(*entry.pod, *spec, init, c.exit_code) && owed_backoff_ms(c) > 0) {
       cluster_.event(*entry.pod, c.name, true, "BackOff",
-                     "Back-off restarting failed container " + c.name + " in pod " + entry.pod->metadata.name + "_" +
-                         entry.pod->metadata.namespace_ + "(" + entry.pod->metadata.uid + ")");
+                     "Back-off restarting failed container " + c.name + " in pod " +
+                         entry.pod->metadata.name + "_" + entry.pod->metadata.namespace_ + "(" +
+                         entry.pod->metadata.uid + ")");
     }
   }
 }

@@ -18,8 +18,8 @@ class Cluster {
   // Grace 0 with the uid as precondition. Ok when it is gone already.
   virtual api::ApiResult<void> delete_pod(const v1::Pod& pod) = 0;
   // `container` may be empty. Never blocks.
-  virtual void event(const v1::Pod& pod, const std::string& container, bool warning, const std::string& reason,
-                     const std::string& message) = 0;
+  virtual void event(const v1::Pod& pod, const std::string& container, bool warning,
+                     const std::string& reason, const std::string& message) = 0;
   // Objects that pods refer to; watch() keeps those of one pod fresh until unwatch().
   virtual ObjectSource objects() = 0;
   virtual void watch_references(const v1::Pod& pod) = 0;

@@ -32,8 +32,10 @@ std::string busybox_tar() {
   std::ifstream in("/bin/busybox", std::ios::binary);
   std::ostringstream bytes;
   bytes << in.rdbuf();
-  std::string layer = tar_entry("bin/", "", 0755, '5') + tar_entry("etc/", "", 0755, '5') + tar_entry("tmp/", "", 01777, '5');
-  for (const char* name : {"sh", "cat", "sleep", "echo", "nc", "hostname", "ls", "touch", "test", "true", "false"}) {
+  std::string layer =
+      tar_entry("bin/", "", 0755, '5') + tar_entry("etc/", "", 0755, '5') + tar_entry("tmp/", "", 01777, '5');
+  for (const char* name :
+       {"sh", "cat", "sleep", "echo", "nc", "hostname", "ls", "touch", "test", "true", "false"}) {
     layer += tar_entry(std::string("bin/") + name, bytes.str(), 0755);
   }
   layer += tar_end();
@@ -44,8 +46,9 @@ std::string busybox_tar() {
 bool import_image(const std::string& socket) {
   const std::string tar = "/tmp/coxswain-busybox-" + std::to_string(::getpid()) + ".tar";
   std::ofstream(tar, std::ios::binary) << busybox_tar();
-  const std::string command = "curl -fsS --unix-socket '" + socket + "' -X POST -H 'Content-Type: application/x-tar' -T '" +
-                              tar + "' 'http://localhost/v1.41/images/create?fromSrc=-&repo=coxswain-test/busybox&tag=1' >/dev/null";
+  const std::string command =
+      "curl -fsS --unix-socket '" + socket + "' -X POST -H 'Content-Type: application/x-tar' -T '" + tar +
+      "' 'http://localhost/v1.41/images/create?fromSrc=-&repo=coxswain-test/busybox&tag=1' >/dev/null";
   const int rc = std::system(command.c_str());
   std::filesystem::remove(tar);
   return rc == 0;
@@ -108,8 +111,8 @@ struct Node {
 };
 
 std::shared_ptr<v1::Pod> pod_from(const std::string& name, const std::string& spec) {
-  auto parsed = json::parse(R"({"metadata":{"name":")" + name + R"(","namespace":"default","uid":"uid-)" + name +
-                            std::to_string(::getpid()) + R"("},"spec":)" + spec + "}");
+  auto parsed = json::parse(R"({"metadata":{"name":")" + name + R"(","namespace":"default","uid":"uid-)" +
+                            name + std::to_string(::getpid()) + R"("},"spec":)" + spec + "}");
   REQUIRE(parsed.ok());
   auto pod = std::make_shared<v1::Pod>();
   from_json(*parsed, *pod);
@@ -159,7 +162,8 @@ TEST_CASE("a pod runs, survives the kubelet, restarts a killed container, and go
   node.manager->set_pod(pod);
   REQUIRE(node.eventually([&] { return node.ready(uid); }));
   std::cout << "ready after "
-            << std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began).count()
+            << std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - began)
+                   .count()
             << " ms\n";
   auto status = node.cluster.status(uid);
   CHECK(status.phase == "Running");
@@ -188,7 +192,8 @@ TEST_CASE("a pod runs, survives the kubelet, restarts a killed container, and go
 
   // docker kill: the container comes back in the same sandbox, with the same address.
   REQUIRE(node.runtime->signal(id_a.substr(9), "SIGKILL").ok());
-  REQUIRE(node.eventually([&] { return node.cluster.status(uid).containerStatuses.at(0).restartCount == 1 && node.ready(uid); }));
+  REQUIRE(node.eventually(
+      [&] { return node.cluster.status(uid).containerStatuses.at(0).restartCount == 1 && node.ready(uid); }));
   status = node.cluster.status(uid);
   CHECK(status.podIP == ip);
   CHECK(status.containerStatuses.at(0).lastState.terminated->exitCode == 137);
@@ -208,12 +213,17 @@ TEST_CASE("crash loop, missing image, missing ConfigMap, run to completion", "[d
   if (!socket) return;
   Node node(socket);
   node.boot();
-  auto crash = pod_from("crash", R"({"containers":[{"name":"c","image":"coxswain-test/busybox:1","terminationMessagePath":"/dev/termination-log",
+  auto crash = pod_from(
+      "crash",
+      R"({"containers":[{"name":"c","image":"coxswain-test/busybox:1","terminationMessagePath":"/dev/termination-log",
     "command":["sh","-c","echo why > /dev/termination-log; exit 3"]}]})");
-  auto never = pod_from("never", R"({"containers":[{"name":"c","image":"coxswain-test/absent:1","imagePullPolicy":"Never"}]})");
+  auto never = pod_from(
+      "never", R"({"containers":[{"name":"c","image":"coxswain-test/absent:1","imagePullPolicy":"Never"}]})");
   auto waits = pod_from("waits", R"({"volumes":[{"name":"v","configMap":{"name":"late"}}],
     "containers":[{"name":"c","image":"coxswain-test/busybox:1","command":["sleep","1000"],"volumeMounts":[{"name":"v","mountPath":"/v"}]}]})");
-  auto once = pod_from("once", R"({"restartPolicy":"Never","containers":[{"name":"c","image":"coxswain-test/busybox:1","command":["true"]}]})");
+  auto once = pod_from(
+      "once",
+      R"({"restartPolicy":"Never","containers":[{"name":"c","image":"coxswain-test/busybox:1","command":["true"]}]})");
   for (const auto& p : {crash, never, waits, once}) node.manager->set_pod(p);
   const auto waiting = [&](const std::shared_ptr<v1::Pod>& p) -> std::string {
     const auto s = node.cluster.status(p->metadata.uid);
@@ -226,12 +236,14 @@ TEST_CASE("crash loop, missing image, missing ConfigMap, run to completion", "[d
   CHECK(s.lastState.terminated->message == "why\n");
   CHECK(s.restartCount == 1);
   CHECK(node.eventually([&] { return waiting(never) == "ErrImageNeverPull"; }));
-  CHECK(node.eventually([&] { return node.cluster.all_events().find("configmap \"late\" not found") != std::string::npos; }));
+  CHECK(node.eventually(
+      [&] { return node.cluster.all_events().find("configmap \"late\" not found") != std::string::npos; }));
   node.cluster.put_config_map("late", {{"k", "v"}});
   node.manager->references_changed("default");
   CHECK(node.eventually([&] { return node.ready(waits->metadata.uid); }));
   CHECK(node.eventually([&] { return node.cluster.status(once->metadata.uid).phase == "Succeeded"; }));
   // Gone from the API without a goodbye: killed and cleaned up.
   for (const auto& p : {crash, never, waits, once}) node.manager->pod_gone(p->metadata.uid);
-  CHECK(node.eventually([&] { return node.runtime->list()->empty() && node.volumes->pods_on_disk().empty(); }));
+  CHECK(
+      node.eventually([&] { return node.runtime->list()->empty() && node.volumes->pods_on_disk().empty(); }));
 }

@@ -24,7 +24,8 @@ class FakeCluster : public Cluster {
     deleted.insert(pod.metadata.uid);
     return {};
   }
-  void event(const v1::Pod& pod, const std::string&, bool, const std::string& reason, const std::string& message) override {
+  void event(const v1::Pod& pod, const std::string&, bool, const std::string& reason,
+             const std::string& message) override {
     const std::lock_guard lock(mutex_);
     events.push_back(pod.metadata.name + " " + reason + ": " + message);
   }

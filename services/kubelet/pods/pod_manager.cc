@@ -12,7 +12,7 @@
 namespace coxswain::kubelet {
 namespace {
 
-constexpr int kMaxTurns = 64;                 // of plan and act in one go; more is a bug, not a pod
+constexpr int kMaxTurns = 64;  // of plan and act in one go; more is a bug, not a pod
 constexpr std::int64_t kWatchRetryMs = 1000;
 
 std::int64_t unix_now() { return system_clock().unix_ms(); }
@@ -165,8 +165,8 @@ Result<std::string> PodManager::log_container(const std::string& ns, const std::
   const auto* found = previous ? seen.previous(container) : seen.latest(container);
   // A crash-looping container is between two attempts: its last run is what `--previous` may mean too.
   if (!found && previous) {
-    return make_error(ErrorCode::kInvalidArgument, "previous terminated container \"" + container + "\" in pod \"" +
-                                                       pod + "\" not found");
+    return make_error(ErrorCode::kInvalidArgument,
+                      "previous terminated container \"" + container + "\" in pod \"" + pod + "\" not found");
   }
   if (!found || found->state == RunState::kCreated) {
     return make_error(ErrorCode::kInvalidArgument,
@@ -245,7 +245,8 @@ void PodManager::refresh(Entry& entry) {
 void PodManager::observe(Entry& entry, ObservedContainer container) {
   auto& list = container.sandbox ? entry.observed.sandboxes : entry.observed.containers;
   const auto it = std::find_if(list.begin(), list.end(), [&](const auto& c) { return c.id == container.id; });
-  const bool ended = container.state == RunState::kExited && (it == list.end() || it->state != RunState::kExited);
+  const bool ended =
+      container.state == RunState::kExited && (it == list.end() || it->state != RunState::kExited);
   if (ended && !container.sandbox) container_ended(entry, container);
   if (!ended && it != list.end()) container.message = it->message;
   if (container.sandbox && container.ip.empty() && it != list.end()) container.ip = it->ip;
@@ -264,7 +265,8 @@ void PodManager::publish(Entry& entry) {
   for (const auto& c : entry.observed.containers) {
     if (c.state != RunState::kRunning || entry.memory.probes.count(c.id)) continue;
     bool was_ready = false, was_started = false;
-    for (const auto* list : {&entry.pod->status.containerStatuses, &entry.pod->status.initContainerStatuses}) {
+    for (const auto* list :
+         {&entry.pod->status.containerStatuses, &entry.pod->status.initContainerStatuses}) {
       for (const auto& s : *list) {
         if (s.containerID != "docker://" + c.id) continue;
         was_ready = s.ready;
@@ -278,7 +280,8 @@ void PodManager::publish(Entry& entry) {
     entry.memory.probes[c.id] = first;
     prober_.add(entry.pod->metadata.uid, c.id, entry.pod, c.name, ip, c.started_ms, was_ready, was_started);
   }
-  statuses_.set(entry.pod, compute_status({*entry.pod, entry.observed, entry.memory, options_.host_ip, unix_now()}));
+  statuses_.set(entry.pod,
+                compute_status({*entry.pod, entry.observed, entry.memory, options_.host_ip, unix_now()}));
 }
 
 PodFacts PodManager::facts(const Entry& entry) const {
@@ -368,7 +371,8 @@ void PodManager::remove_orphans(const std::vector<ObservedContainer>& all) {
   }
   for (const auto& c : all) {
     if (known.count(c.pod_uid)) continue;
-    log_info("removing a container of a pod that is gone", {{"pod", c.pod_namespace + "/" + c.pod_name}, {"id", c.id}});
+    log_info("removing a container of a pod that is gone",
+             {{"pod", c.pod_namespace + "/" + c.pod_name}, {"id", c.id}});
     if (auto removed = runtime_.remove(c.id); !removed.ok()) runtime_failed(removed.error());
   }
   for (const auto& uid : volumes_.pods_on_disk()) {

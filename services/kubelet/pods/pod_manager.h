@@ -45,27 +45,27 @@ class PodManager {
   Result<void> start();
   void stop();
 
-  void set_pod(std::shared_ptr<const v1::Pod> pod);         // added or changed
-  void pod_gone(const std::string& uid);                    // deleted from the API
-  void references_changed(const std::string& ns);           // a ConfigMap or Secret in `ns`
+  void set_pod(std::shared_ptr<const v1::Pod> pod);  // added or changed
+  void pod_gone(const std::string& uid);             // deleted from the API
+  void references_changed(const std::string& ns);    // a ConfigMap or Secret in `ns`
   void set_network_ready(bool ready, const std::string& why_not);
   bool runtime_ok() const { return runtime_ok_; }
   std::vector<std::shared_ptr<const v1::Pod>> pods() const;
   // The id of a container whose logs to show: the running or latest one, or the one before it. The
   // error is a message for users.
-  Result<std::string> log_container(const std::string& ns, const std::string& pod, const std::string& container,
-                                    bool previous) const;
+  Result<std::string> log_container(const std::string& ns, const std::string& pod,
+                                    const std::string& container, bool previous) const;
 
  private:
   struct Entry {
     std::mutex inbox_mutex;
-    std::vector<std::function<void(Entry&)>> inbox;         // guarded by inbox_mutex
-    std::set<std::string> dirty;                            // container ids to look at; guarded by inbox_mutex
+    std::vector<std::function<void(Entry&)>> inbox;  // guarded by inbox_mutex
+    std::set<std::string> dirty;                     // container ids to look at; guarded by inbox_mutex
     // Below: only the worker that has the pod.
     std::shared_ptr<const v1::Pod> pod;
     ObservedPod observed;
     PodMemory memory;
-    bool forgetting = false;                                // containers are being removed: no more statuses
+    bool forgetting = false;  // containers are being removed: no more statuses
     bool watching = false;
   };
   using EntryPtr = std::shared_ptr<Entry>;
@@ -81,7 +81,7 @@ class PodManager {
   void observe(Entry& entry, ObservedContainer container);
   void container_ended(Entry& entry, ObservedContainer& container);
   void publish(Entry& entry);
-  bool execute(Entry& entry, const Action& action);         // false: look again later
+  bool execute(Entry& entry, const Action& action);  // false: look again later
   bool prepare_volumes(Entry& entry);
   bool create_sandbox(Entry& entry, const Action& action);
   bool ensure_image(Entry& entry, const Action& action);
@@ -94,8 +94,8 @@ class PodManager {
   bool send_kill(Entry& entry, const std::string& id);
   bool remove_container(Entry& entry, const Action& action);
   bool delete_object(Entry& entry);
-  void fail_start(Entry& entry, const std::string& container, const std::string& reason, const std::string& message,
-                  std::int64_t retry_ms);
+  void fail_start(Entry& entry, const std::string& container, const std::string& reason,
+                  const std::string& message, std::int64_t retry_ms);
   PodFacts facts(const Entry& entry) const;
   std::string image_auth(const v1::Pod& pod, const std::string& image);
 
@@ -114,18 +114,18 @@ class PodManager {
   Prober prober_;
   client::WorkQueue queue_;
   mutable std::mutex mutex_;
-  std::map<std::string, EntryPtr> entries_;                 // by pod uid; guarded by mutex_
+  std::map<std::string, EntryPtr> entries_;                       // by pod uid; guarded by mutex_
   std::map<std::string, std::shared_ptr<const v1::Pod>> wanted_;  // what the API has; guarded by mutex_
   struct PullBackoff {
     std::int64_t delay_ms = 0;
     std::int64_t failed_ms = 0;
     std::string message;
   };
-  std::map<std::string, PullBackoff> pulls_;                // by pod uid and image; guarded by mutex_
-  bool network_ready_ = false;                              // guarded by mutex_
+  std::map<std::string, PullBackoff> pulls_;                     // by pod uid and image; guarded by mutex_
+  bool network_ready_ = false;                                   // guarded by mutex_
   std::string network_message_ = "the node has no podCIDR yet";  // guarded by mutex_
   std::atomic<bool> runtime_ok_{true};
-  TaskGroup tasks_;                 // hooks and pulls
+  TaskGroup tasks_;  // hooks and pulls
   std::vector<std::jthread> threads_;
 };
 

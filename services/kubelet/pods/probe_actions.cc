@@ -28,7 +28,8 @@ ProbeOutcome tcp_connect(const std::string& host, int port, std::int64_t timeout
   address.sin_family = AF_INET;
   address.sin_port = htons(static_cast<std::uint16_t>(port));
   const std::string where = "dial tcp " + host + ":" + std::to_string(port) + ": ";
-  if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1) return {false, where + "not an IPv4 address"};
+  if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1)
+    return {false, where + "not an IPv4 address"};
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return {false, where + std::strerror(errno)};
   int error = 0;
@@ -71,13 +72,14 @@ ProbeOutcome http_get(const v1::HTTPGetAction& action, const v1::Container& cont
   request.timeout_ms = timeout_ms;
   request.max_body_bytes = 1 << 20;
   auto answer = (*client)->send(request);
-  if (!answer.ok()) return {false, "Get \"" + options.base_url + request.target + "\": " + answer.error().message};
+  if (!answer.ok())
+    return {false, "Get \"" + options.base_url + request.target + "\": " + answer.error().message};
   if (answer->status >= 200 && answer->status < 400) return {true, ""};
   return {false, "HTTP probe failed with statuscode: " + std::to_string(answer->status)};
 }
 
-ProbeOutcome run_probe_action(Runtime& runtime, const std::string& container_id, const v1::Container& container,
-                              const v1::Probe& probe, const std::string& ip) {
+ProbeOutcome run_probe_action(Runtime& runtime, const std::string& container_id,
+                              const v1::Container& container, const v1::Probe& probe, const std::string& ip) {
   const std::int64_t timeout_ms = std::max(1, probe.timeoutSeconds) * 1000;
   if (probe.httpGet) return http_get(*probe.httpGet, container, ip, timeout_ms);
   if (probe.tcpSocket) {
@@ -88,7 +90,8 @@ ProbeOutcome run_probe_action(Runtime& runtime, const std::string& container_id,
     auto ran = runtime.exec(container_id, probe.exec->command, timeout_ms);
     if (!ran.ok()) {
       const bool late = ran.error().code == ErrorCode::kDeadlineExceeded;
-      return {false, late ? "command timed out after " + std::to_string(timeout_ms / 1000) + "s" : ran.error().message};
+      return {false, late ? "command timed out after " + std::to_string(timeout_ms / 1000) + "s"
+                          : ran.error().message};
     }
     return {ran->exit_code == 0, ran->output};
   }

@@ -36,9 +36,9 @@ void Prober::stop() {
   threads_.clear();
 }
 
-void Prober::add(const std::string& pod_uid, const std::string& container_id, std::shared_ptr<const v1::Pod> pod,
-                 const std::string& container, const std::string& ip, std::int64_t started_unix_ms, bool was_ready,
-                 bool was_started) {
+void Prober::add(const std::string& pod_uid, const std::string& container_id,
+                 std::shared_ptr<const v1::Pod> pod, const std::string& container, const std::string& ip,
+                 std::int64_t started_unix_ms, bool was_ready, bool was_started) {
   const v1::Container* spec = find_container(*pod, container);
   if (!spec || !(spec->livenessProbe || spec->readinessProbe || spec->startupProbe)) return;
   auto target = std::make_shared<Target>();
@@ -67,7 +67,8 @@ void Prober::add(const std::string& pod_uid, const std::string& container_id, st
   for (std::size_t i = 0; i < target->tracks.size(); ++i) {
     const auto& t = target->tracks[i];
     if (t.kind == ProbeKind::kStartup && target->started) continue;
-    queue_.add_after(key_of(container_id, i), std::max<std::int64_t>(0, t.probe.initialDelaySeconds * 1000 - age_ms));
+    queue_.add_after(key_of(container_id, i),
+                     std::max<std::int64_t>(0, t.probe.initialDelaySeconds * 1000 - age_ms));
   }
 }
 
@@ -120,7 +121,8 @@ void Prober::run(const std::string& key) {
   const std::lock_guard lock(target->mutex);
   const bool changed = track.counter.observe(outcome.success);
   const std::int64_t now_ms = system_clock().now_ms();
-  if (!outcome.success && (track.reported_ms == 0 || now_ms - track.reported_ms >= std::min(period_ms, kReportEveryMs))) {
+  if (!outcome.success &&
+      (track.reported_ms == 0 || now_ms - track.reported_ms >= std::min(period_ms, kReportEveryMs))) {
     track.reported_ms = now_ms;
     on_failure_(target->pod_uid, target->container, kind_name(track.kind), outcome.message);
   }

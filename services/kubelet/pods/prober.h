@@ -21,8 +21,8 @@ struct ProbeOutcome {
 };
 
 // Once, now. `ip` is where the pod answers. Used for lifecycle hooks too.
-ProbeOutcome run_probe_action(Runtime& runtime, const std::string& container_id, const v1::Container& container,
-                              const v1::Probe& probe, const std::string& ip);
+ProbeOutcome run_probe_action(Runtime& runtime, const std::string& container_id,
+                              const v1::Container& container, const v1::Probe& probe, const std::string& ip);
 ProbeOutcome http_get(const v1::HTTPGetAction& action, const v1::Container& container, const std::string& ip,
                       std::int64_t timeout_ms);
 
@@ -30,9 +30,10 @@ class Prober {
  public:
   // Called from a prober thread when the verdict of a container changed; and with `failure` set for
   // every failed try that users should see as an Unhealthy event.
-  using OnVerdict = std::function<void(const std::string& pod_uid, const std::string& container_id, ProbeVerdict)>;
-  using OnFailure = std::function<void(const std::string& pod_uid, const std::string& container, const std::string& kind,
-                                       const std::string& message)>;
+  using OnVerdict =
+      std::function<void(const std::string& pod_uid, const std::string& container_id, ProbeVerdict)>;
+  using OnFailure = std::function<void(const std::string& pod_uid, const std::string& container,
+                                       const std::string& kind, const std::string& message)>;
 
   Prober(Runtime& runtime, OnVerdict on_verdict, OnFailure on_failure)
       : runtime_(runtime), on_verdict_(std::move(on_verdict)), on_failure_(std::move(on_failure)) {}
@@ -57,9 +58,9 @@ class Prober {
     std::string pod_uid, id, container, ip;
     std::shared_ptr<const v1::Pod> pod;
     std::mutex mutex;
-    std::vector<Track> tracks;        // guarded by mutex
-    bool started = false;             // guarded by mutex
-    bool ready = false;               // guarded by mutex
+    std::vector<Track> tracks;  // guarded by mutex
+    bool started = false;       // guarded by mutex
+    bool ready = false;         // guarded by mutex
   };
   void run(const std::string& key);
   void report(Target& target, const std::string& message);

@@ -54,7 +54,8 @@ void StatusWriter::loop(std::stop_token stop) {
     if (uid.empty()) {
       if (stop.stop_requested()) return;
       changed_.wait(lock, stop, [&] {
-        return std::any_of(items_.begin(), items_.end(), [](const auto& i) { return i.second.text != i.second.sent; });
+        return std::any_of(items_.begin(), items_.end(),
+                           [](const auto& i) { return i.second.text != i.second.sent; });
       });
       if (stop.stop_requested() && items_.empty()) return;
       continue;
@@ -65,9 +66,11 @@ void StatusWriter::loop(std::stop_token stop) {
     lock.lock();
     const auto it = items_.find(uid);
     if (it == items_.end()) continue;
-    if (written.ok() || written.error().code == 404 || written.error().code == 409 || written.error().code == 422) {
+    if (written.ok() || written.error().code == 404 || written.error().code == 409 ||
+        written.error().code == 422) {
       if (!written.ok() && written.error().code == 422) {
-        log_error("the API refused a pod status", {{"pod", item.pod->metadata.name}, {"error", written.error().message}});
+        log_error("the API refused a pod status",
+                  {{"pod", item.pod->metadata.name}, {"error", written.error().message}});
       }
       it->second.sent = item.text;
       it->second.failures = 0;

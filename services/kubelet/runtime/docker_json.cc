@@ -69,8 +69,9 @@ json::Value host_config(const ContainerSpec& spec) {
       {"CapDrop", strings(spec.cap_drop)},
       {"GroupAdd", strings(spec.groups)},
       // Logs are bounded on the node, as upstream's kubelet does by rotation.
-      {"LogConfig", json::Value::object({{"Type", "json-file"},
-                                         {"Config", json::Value::object({{"max-size", "10m"}, {"max-file", "5"}})}})},
+      {"LogConfig",
+       json::Value::object({{"Type", "json-file"},
+                            {"Config", json::Value::object({{"max-size", "10m"}, {"max-file", "5"}})}})},
   });
   if (!spec.pid.empty()) host.set("PidMode", spec.pid);
   if (spec.cpu_quota_us > 0) {
@@ -150,7 +151,8 @@ ObservedContainer from_docker_inspect(const json::Value& body) {
       out.finished_ms = out.created_ms;
     }
   }
-  if (const json::Value* networks = body.find_path({"NetworkSettings", "Networks"}); networks && networks->is_object()) {
+  if (const json::Value* networks = body.find_path({"NetworkSettings", "Networks"});
+      networks && networks->is_object()) {
     for (const auto& [name, network] : networks->as_object()) {
       if (out.ip.empty()) out.ip = network.get_string("IPAddress");
     }

@@ -12,9 +12,9 @@ namespace coxswain::kubelet {
 
 json::Value docker_create_body(const ContainerSpec& spec);
 ObservedContainer from_docker_inspect(const json::Value& body);
-ObservedContainer from_docker_summary(const json::Value& body);   // an item of /containers/json
-ImageInfo from_docker_image(const json::Value& body);             // inspect or an item of /images/json
-std::string docker_message(std::string_view body);                // {"message": ...}, on one line
+ObservedContainer from_docker_summary(const json::Value& body);  // an item of /containers/json
+ImageInfo from_docker_image(const json::Value& body);            // inspect or an item of /images/json
+std::string docker_message(std::string_view body);               // {"message": ...}, on one line
 
 // Takes /containers/{id}/logs and exec streams apart: frames of 8 bytes header and payload.
 class StreamDemux {
@@ -36,7 +36,8 @@ class StreamDemux {
       header_ += bytes.substr(0, want);
       bytes.remove_prefix(std::min(want, bytes.size()));
       if (header_.size() < 8) return true;
-      for (int i = 4; i < 8; ++i) left_ = left_ << 8 | static_cast<unsigned char>(header_[static_cast<std::size_t>(i)]);
+      for (int i = 4; i < 8; ++i)
+        left_ = left_ << 8 | static_cast<unsigned char>(header_[static_cast<std::size_t>(i)]);
       header_.clear();
     }
     return true;

@@ -21,7 +21,8 @@ Error to_error(int status, std::string_view body) {
                          : status == 409 ? ErrorCode::kConflict
                          : status == 400 ? ErrorCode::kInvalidArgument
                                          : ErrorCode::kInternal;
-  return make_error(code, message.empty() ? "the container runtime answered " + std::to_string(status) : message);
+  return make_error(code,
+                    message.empty() ? "the container runtime answered " + std::to_string(status) : message);
 }
 
 class DockerRuntime : public Runtime {
@@ -41,7 +42,8 @@ class DockerRuntime : public Runtime {
   }
 
   Result<std::vector<ObservedContainer>> list() override {
-    COX_ASSIGN_OR_RETURN(const json::Value body, call("GET", "/containers/json?all=1&filters=" + filters(false)));
+    COX_ASSIGN_OR_RETURN(const json::Value body,
+                         call("GET", "/containers/json?all=1&filters=" + filters(false)));
     std::vector<ObservedContainer> out;
     if (body.is_array()) {
       for (const auto& item : body.as_array()) out.push_back(from_docker_summary(item));
@@ -60,16 +62,20 @@ class DockerRuntime : public Runtime {
     auto made = call("POST", "/containers/create?name=" + url_encode(spec.name), &body);
     if (made.ok()) return made->get_string("Id");
     if (made.error().code != ErrorCode::kConflict) return std::move(made).error();
-    COX_ASSIGN_OR_RETURN(const json::Value existing, call("GET", "/containers/" + url_encode(spec.name) + "/json"));
+    COX_ASSIGN_OR_RETURN(const json::Value existing,
+                         call("GET", "/containers/" + url_encode(spec.name) + "/json"));
     return existing.get_string("Id");
   }
 
-  Result<void> start(const std::string& id) override { return simple("POST", "/containers/" + id + "/start"); }
+  Result<void> start(const std::string& id) override {
+    return simple("POST", "/containers/" + id + "/start");
+  }
 
   Result<void> signal(const std::string& id, const std::string& sig) override {
     auto sent = simple("POST", "/containers/" + id + "/kill?signal=" + url_encode(sig));
     // 409: not running, 404: gone. Both are what a signal is for.
-    if (!sent.ok() && (sent.error().code == ErrorCode::kConflict || sent.error().code == ErrorCode::kNotFound)) {
+    if (!sent.ok() &&
+        (sent.error().code == ErrorCode::kConflict || sent.error().code == ErrorCode::kNotFound)) {
       return {};
     }
     return sent;
@@ -125,7 +131,8 @@ class DockerRuntime : public Runtime {
     if (options.tail >= 0) request.target += "&tail=" + std::to_string(options.tail);
     if (options.since_unix_s > 0) request.target += "&since=" + std::to_string(options.since_unix_s);
     request.timeout_ms = options.follow ? 0 : kCallTimeoutMs;
-    auto read = client_->stream(request, {}, [&](std::string_view bytes) { return demux.feed(bytes, sink); }, stop);
+    auto read = client_->stream(
+        request, {}, [&](std::string_view bytes) { return demux.feed(bytes, sink); }, stop);
     if (!read.ok()) {
       if (read.error().code == ErrorCode::kCancelled) return {};
       return unreachable(std::move(read).error());
@@ -134,7 +141,8 @@ class DockerRuntime : public Runtime {
     return {};
   }
 
-  Result<void> watch(const std::function<void(const RuntimeEvent&)>& on_event, std::stop_token stop) override {
+  Result<void> watch(const std::function<void(const RuntimeEvent&)>& on_event,
+                     std::stop_token stop) override {
     http::ClientRequest request;
     request.target = kApi + std::string("/events?filters=") + filters(true);
     request.timeout_ms = 0;
@@ -163,16 +171,19 @@ class DockerRuntime : public Runtime {
   Result<void> pull(const std::string& reference, const std::string& auth_base64) override {
     // Without a tag Docker would pull every tag of the repository.
     const auto slash = reference.rfind('/');
-    const bool tagged = reference.find_first_of(":@", slash == std::string::npos ? 0 : slash) != std::string::npos;
+    const bool tagged =
+        reference.find_first_of(":@", slash == std::string::npos ? 0 : slash) != std::string::npos;
     http::ClientRequest request;
     request.method = "POST";
-    request.target = kApi + std::string("/images/create?fromImage=") + url_encode(tagged ? reference : reference + ":latest");
+    request.target = kApi + std::string("/images/create?fromImage=") +
+                     url_encode(tagged ? reference : reference + ":latest");
     if (!auth_base64.empty()) request.headers = {{"X-Registry-Auth", auth_base64}};
     request.timeout_ms = kPullTimeoutMs;
     std::string line;
     std::string error;
     const auto finish_line = [&] {
-      if (auto parsed = json::parse(line); parsed.ok() && parsed->find("error")) error = parsed->get_string("error");
+      if (auto parsed = json::parse(line); parsed.ok() && parsed->find("error"))
+        error = parsed->get_string("error");
       line.clear();
     };
     const auto take = [&](std::string_view bytes) {
@@ -204,7 +215,8 @@ class DockerRuntime : public Runtime {
     if (!loaded.ok()) return unreachable(std::move(loaded).error());
     if (loaded->status >= 300) return to_error(loaded->status, loaded->body);
     if (loaded->body.find("\"error\"") != std::string::npos) {
-      return make_error(ErrorCode::kInvalidArgument, "the container runtime refused the image: " + loaded->body);
+      return make_error(ErrorCode::kInvalidArgument,
+                        "the container runtime refused the image: " + loaded->body);
     }
     return {};
   }
@@ -234,9 +246,10 @@ class DockerRuntime : public Runtime {
         {"Name", network.name},
         {"CheckDuplicate", true},
         {"Driver", "bridge"},
-        {"IPAM", json::Value::object({{"Driver", "default"},
-                                      {"Config", json::Value::array({json::Value::object(
-                                                     {{"Subnet", network.subnet}, {"Gateway", network.gateway}})})}})},
+        {"IPAM", json::Value::object(
+                     {{"Driver", "default"},
+                      {"Config", json::Value::array({json::Value::object(
+                                     {{"Subnet", network.subnet}, {"Gateway", network.gateway}})})}})},
         {"Options", json::Value::object({{"com.docker.network.bridge.name", network.bridge},
                                          {"com.docker.network.bridge.enable_ip_masquerade", "false"}})},
         {"Labels", json::Value::object({{std::string(kLabelPrefix) + "owner", owner_}})},
@@ -248,8 +261,8 @@ class DockerRuntime : public Runtime {
 
  private:
   std::string filters(bool events) const {
-    json::Value f = json::Value::object(
-        {{"label", json::Value::array({std::string(kLabelPrefix) + "owner=" + owner_})}});
+    json::Value f =
+        json::Value::object({{"label", json::Value::array({std::string(kLabelPrefix) + "owner=" + owner_})}});
     if (events) {
       f.set("type", json::Value::array({"container"}));
       f.set("event", json::Value::array({"die", "destroy", "oom", "start"}));
@@ -259,13 +272,13 @@ class DockerRuntime : public Runtime {
 
   Error unreachable(Error error) const {
     if (error.code != ErrorCode::kUnavailable) return error;
-    return make_error(ErrorCode::kUnavailable, "cannot reach the container runtime at " + socket_ +
-                                                   ": start dockerd or pass its socket with --docker-socket (" +
-                                                   error.message + ")");
+    return make_error(ErrorCode::kUnavailable,
+                      "cannot reach the container runtime at " + socket_ +
+                          ": start dockerd or pass its socket with --docker-socket (" + error.message + ")");
   }
 
-  Result<json::Value> call(const std::string& method, const std::string& path, const json::Value* body = nullptr,
-                           std::int64_t timeout_ms = kCallTimeoutMs) {
+  Result<json::Value> call(const std::string& method, const std::string& path,
+                           const json::Value* body = nullptr, std::int64_t timeout_ms = kCallTimeoutMs) {
     http::ClientRequest request;
     request.method = method;
     request.target = kApi + path;
@@ -306,7 +319,8 @@ class DockerRuntime : public Runtime {
 
 }  // namespace
 
-Result<std::unique_ptr<Runtime>> make_docker_runtime(const std::string& socket_path, const std::string& owner) {
+Result<std::unique_ptr<Runtime>> make_docker_runtime(const std::string& socket_path,
+                                                     const std::string& owner) {
   http::ClientOptions options;
   options.base_url = "http://localhost";
   options.unix_socket = socket_path;

@@ -10,6 +10,7 @@ namespace coxswain::kubelet {
 
 // `owner` is written on every container as a label; only containers with it are seen. It keeps two
 // kubelets on one Docker apart. Does not connect yet.
-Result<std::unique_ptr<Runtime>> make_docker_runtime(const std::string& socket_path, const std::string& owner);
+Result<std::unique_ptr<Runtime>> make_docker_runtime(const std::string& socket_path,
+                                                     const std::string& owner);
 
 }  // namespace coxswain::kubelet

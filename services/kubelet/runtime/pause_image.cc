@@ -36,7 +36,10 @@ std::string tar_entry(const std::string& path, std::string_view content, int mod
   put(136, "%011lo", 0);
   std::memcpy(&header[148], "        ", 8);
   header[156] = type;
-  std::memcpy(&header[257], "ustar\0" "00", 8);
+  std::memcpy(&header[257],
+              "ustar\0"
+              "00",
+              8);
   unsigned sum = 0;
   for (const char c : header) sum += static_cast<unsigned char>(c);
   put(148, "%06lo", sum);

@@ -13,7 +13,7 @@ namespace coxswain::kubelet {
 struct LogQuery {
   LogOptions options;
   bool previous = false;
-  std::int64_t limit_bytes = -1;      // < 0: none
+  std::int64_t limit_bytes = -1;  // < 0: none
 };
 
 Result<LogQuery> parse_log_query(const http::Request& request, std::int64_t now_unix_ms);

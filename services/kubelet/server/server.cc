@@ -1,5 +1,5 @@
-#include "services/kubelet/core/task_group.h"
 #include "services/kubelet/server/server.h"
+#include "services/kubelet/core/task_group.h"
 
 #include <atomic>
 #include <chrono>
@@ -17,7 +17,8 @@ namespace {
 constexpr int kMaxStreams = 128;
 constexpr std::size_t kMaxQueuedBytes = 1 << 20;  // per stream, towards a slow reader
 
-void answer(http::Exchange& exchange, int status, std::string text, std::string type = "text/plain; charset=utf-8") {
+void answer(http::Exchange& exchange, int status, std::string text,
+            std::string type = "text/plain; charset=utf-8") {
   http::Response response;
   response.status = status;
   response.headers = {{"Content-Type", std::move(type)}};
@@ -37,7 +38,8 @@ class ServerImpl : public KubeletServer {
     options.tls = settings.tls;
     options.tls.require_client_certificate = true;
     options.io_threads = 1;
-    COX_ASSIGN_OR_RETURN(server_, http::serve(options, [this](std::shared_ptr<http::Exchange> e) { handle(std::move(e)); }));
+    COX_ASSIGN_OR_RETURN(
+        server_, http::serve(options, [this](std::shared_ptr<http::Exchange> e) { handle(std::move(e)); }));
     return {};
   }
   std::uint16_t port() const override { return server_->port(); }
@@ -59,7 +61,9 @@ class ServerImpl : public KubeletServer {
       if (streams_.running() >= kMaxStreams) return answer(*exchange, 429, "too many log streams\n");
       auto query = parse_log_query(request, system_clock().unix_ms());
       if (!query.ok()) return answer(*exchange, 400, query.error().message + "\n");
-      streams_.run([this, exchange, parts, query = *query] { stream_logs(exchange, parts[2], parts[3], parts[4], query); });
+      streams_.run([this, exchange, parts, query = *query] {
+        stream_logs(exchange, parts[2], parts[3], parts[4], query);
+      });
       return;
     }
     answer(*exchange, 404, "404 page not found\n");
@@ -69,7 +73,8 @@ class ServerImpl : public KubeletServer {
     json::Value items = json::Value::array();
     for (const auto& pod : pods_.pods()) items.push_back(to_json(*pod));
     answer(exchange, 200,
-           json::write(json::Value::object({{"kind", "PodList"}, {"apiVersion", "v1"}, {"items", std::move(items)}})),
+           json::write(
+               json::Value::object({{"kind", "PodList"}, {"apiVersion", "v1"}, {"items", std::move(items)}})),
            "application/json");
   }
 
@@ -82,8 +87,8 @@ class ServerImpl : public KubeletServer {
     return !exchange.closed();
   }
 
-  void stream_logs(const std::shared_ptr<http::Exchange>& exchange, const std::string& ns, const std::string& pod,
-                   const std::string& container, const LogQuery& query) {
+  void stream_logs(const std::shared_ptr<http::Exchange>& exchange, const std::string& ns,
+                   const std::string& pod, const std::string& container, const LogQuery& query) {
     const auto id = pods_.log_container(ns, pod, container, query.previous);
     if (!id.ok()) {
       answer(*exchange, id.error().code == ErrorCode::kNotFound ? 404 : 400, id.error().message + "\n");
@@ -101,7 +106,8 @@ class ServerImpl : public KubeletServer {
       return query.limit_bytes < 0 || left > 0;
     };
     const auto read = runtime_.logs(*id, query.options, sink, ended.get_token());
-    if (!read.ok()) exchange->write({http::Chunk::of("cannot read the logs: " + read.error().message + "\n")});
+    if (!read.ok())
+      exchange->write({http::Chunk::of("cannot read the logs: " + read.error().message + "\n")});
     exchange->end();
   }
 
@@ -114,7 +120,8 @@ class ServerImpl : public KubeletServer {
 
 Result<std::int64_t> number(const http::Request& request, const char* name) {
   const auto value = parse_int64(request.query_value(name));
-  if (!value || *value < 0) return make_error(ErrorCode::kInvalidArgument, std::string(name) + " must be a number of at least 0");
+  if (!value || *value < 0)
+    return make_error(ErrorCode::kInvalidArgument, std::string(name) + " must be a number of at least 0");
   return *value;
 }
 
@@ -149,7 +156,8 @@ Result<LogQuery> parse_log_query(const http::Request& request, std::int64_t now_
   return out;
 }
 
-Result<std::unique_ptr<KubeletServer>> serve_kubelet(const ServerSettings& settings, PodManager& pods, Runtime& runtime) {
+Result<std::unique_ptr<KubeletServer>> serve_kubelet(const ServerSettings& settings, PodManager& pods,
+                                                     Runtime& runtime) {
   auto server = std::make_unique<ServerImpl>(pods, runtime);
   COX_RETURN_IF_ERROR(server->start(settings));
   return std::unique_ptr<KubeletServer>(std::move(server));

@@ -11,16 +11,17 @@ namespace coxswain::kubelet {
 struct ServerSettings {
   std::string address = "0.0.0.0";
   std::uint16_t port = 10250;
-  http::TlsConfig tls;                // client certificates are required
+  http::TlsConfig tls;  // client certificates are required
 };
 
 class KubeletServer {
  public:
   virtual ~KubeletServer() = default;
   virtual std::uint16_t port() const = 0;
-  virtual void stop() = 0;            // ends streams
+  virtual void stop() = 0;  // ends streams
 };
 
-Result<std::unique_ptr<KubeletServer>> serve_kubelet(const ServerSettings& settings, PodManager& pods, Runtime& runtime);
+Result<std::unique_ptr<KubeletServer>> serve_kubelet(const ServerSettings& settings, PodManager& pods,
+                                                     Runtime& runtime);
 
 }  // namespace coxswain::kubelet

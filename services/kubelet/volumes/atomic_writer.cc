@@ -35,13 +35,15 @@ bool same_as_published(const std::string& folder, const VolumeFiles& files) {
   std::error_code ec;
   if (!fs::exists(data, ec)) return false;
   std::size_t count = 0;
-  for (auto it = fs::recursive_directory_iterator(fs::canonical(data, ec), ec); !ec && it != fs::end(it); it.increment(ec)) {
+  for (auto it = fs::recursive_directory_iterator(fs::canonical(data, ec), ec); !ec && it != fs::end(it);
+       it.increment(ec)) {
     if (it->is_regular_file(ec)) ++count;
   }
   if (ec || count != files.size()) return false;
   for (const auto& [path, file] : files) {
     struct stat st {};
-    if (::stat((data / path).c_str(), &st) != 0 || (st.st_mode & 07777) != static_cast<mode_t>(file.mode)) return false;
+    if (::stat((data / path).c_str(), &st) != 0 || (st.st_mode & 07777) != static_cast<mode_t>(file.mode))
+      return false;
     std::ifstream in(data / path, std::ios::binary);
     std::ostringstream text;
     text << in.rdbuf();
@@ -62,7 +64,8 @@ Result<void> write_files(const fs::path& folder, const VolumeFiles& files, std::
     if (group >= 0 && ::chown(target.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(group)) != 0) {
       return io_error("cannot give to the fsGroup", target.string());
     }
-    if (::chmod(target.c_str(), static_cast<mode_t>(file.mode)) != 0) return io_error("cannot chmod", target.string());
+    if (::chmod(target.c_str(), static_cast<mode_t>(file.mode)) != 0)
+      return io_error("cannot chmod", target.string());
   }
   return {};
 }
@@ -73,7 +76,8 @@ Result<void> link_parts(const std::string& folder, const VolumeFiles& files) {
   for (const auto& [path, file] : files) wanted.insert(first_part(path));
   for (const auto& name : wanted) {
     const std::string link = folder + "/" + name;
-    if (::symlink(("..data/" + name).c_str(), link.c_str()) != 0 && errno != EEXIST) return io_error("cannot link", link);
+    if (::symlink(("..data/" + name).c_str(), link.c_str()) != 0 && errno != EEXIST)
+      return io_error("cannot link", link);
   }
   std::error_code ec;
   for (const auto& entry : fs::directory_iterator(folder, ec)) {
@@ -87,7 +91,8 @@ Result<void> link_parts(const std::string& folder, const VolumeFiles& files) {
 
 Result<bool> write_atomically(const std::string& folder, const VolumeFiles& files, std::int64_t group) {
   for (const auto& [path, file] : files) {
-    if (!is_safe(path)) return make_error(ErrorCode::kInvalidArgument, "volume path \"" + path + "\" is not allowed");
+    if (!is_safe(path))
+      return make_error(ErrorCode::kInvalidArgument, "volume path \"" + path + "\" is not allowed");
   }
   VolumeFiles wanted = files;
   if (group >= 0) {

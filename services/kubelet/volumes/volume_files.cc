@@ -11,8 +11,8 @@ constexpr int kDefaultMode = 0644;
 Error missing(std::string message) { return make_error(ErrorCode::kNotFound, std::move(message)); }
 
 // Either all keys under their own names or the listed ones.
-Result<void> take(const std::map<std::string, std::string>& data, const std::vector<v1::KeyToPath>& items, int mode,
-                  bool optional, const std::string& what, VolumeFiles& out) {
+Result<void> take(const std::map<std::string, std::string>& data, const std::vector<v1::KeyToPath>& items,
+                  int mode, bool optional, const std::string& what, VolumeFiles& out) {
   if (items.empty()) {
     for (const auto& [key, value] : data) out[key] = {value, mode};
     return {};
@@ -39,12 +39,14 @@ class Collector {
   Collector(const v1::Pod& pod, const PodFacts& facts, const ObjectSource& objects)
       : pod_(pod), facts_(facts), objects_(objects) {}
 
-  Result<void> config_map(const std::string& name, const std::vector<v1::KeyToPath>& items, int mode, bool optional) {
+  Result<void> config_map(const std::string& name, const std::vector<v1::KeyToPath>& items, int mode,
+                          bool optional) {
     const auto map = objects_.config_map(pod_.metadata.namespace_, name);
     if (!map) return optional ? Result<void>() : missing("configmap \"" + name + "\" not found");
     return take(all_data(*map), items, mode, optional, "configmap", files);
   }
-  Result<void> secret(const std::string& name, const std::vector<v1::KeyToPath>& items, int mode, bool optional) {
+  Result<void> secret(const std::string& name, const std::vector<v1::KeyToPath>& items, int mode,
+                      bool optional) {
     const auto secret = objects_.secret(pod_.metadata.namespace_, name);
     if (!secret) return optional ? Result<void>() : missing("secret \"" + name + "\" not found");
     return take(secret->data, items, mode, optional, "secret", files);
@@ -78,14 +80,17 @@ class Collector {
 
 Result<void> project(Collector& out, const v1::VolumeProjection& source, int mode) {
   if (source.configMap) {
-    return out.config_map(source.configMap->name, source.configMap->items, mode, source.configMap->optional.value_or(false));
+    return out.config_map(source.configMap->name, source.configMap->items, mode,
+                          source.configMap->optional.value_or(false));
   }
   if (source.secret) {
-    return out.secret(source.secret->name, source.secret->items, mode, source.secret->optional.value_or(false));
+    return out.secret(source.secret->name, source.secret->items, mode,
+                      source.secret->optional.value_or(false));
   }
   if (source.downwardAPI) return out.downward(source.downwardAPI->items, mode);
-  return make_error(ErrorCode::kUnimplemented,
-                    "projected volumes of this kubelet support configMap, secret and downwardAPI sources only");
+  return make_error(
+      ErrorCode::kUnimplemented,
+      "projected volumes of this kubelet support configMap, secret and downwardAPI sources only");
 }
 
 }  // namespace
@@ -98,11 +103,11 @@ Result<VolumeFiles> volume_files(const v1::Pod& pod, const v1::Volume& volume, c
                                  const ObjectSource& objects) {
   Collector out(pod, facts, objects);
   if (const auto& v = volume.configMap) {
-    COX_RETURN_IF_ERROR(
-        out.config_map(v->name, v->items, v->defaultMode.value_or(kDefaultMode), v->optional.value_or(false)));
+    COX_RETURN_IF_ERROR(out.config_map(v->name, v->items, v->defaultMode.value_or(kDefaultMode),
+                                       v->optional.value_or(false)));
   } else if (const auto& v = volume.secret) {
-    COX_RETURN_IF_ERROR(
-        out.secret(v->secretName, v->items, v->defaultMode.value_or(kDefaultMode), v->optional.value_or(false)));
+    COX_RETURN_IF_ERROR(out.secret(v->secretName, v->items, v->defaultMode.value_or(kDefaultMode),
+                                   v->optional.value_or(false)));
   } else if (const auto& v = volume.downwardAPI) {
     COX_RETURN_IF_ERROR(out.downward(v->items, v->defaultMode.value_or(kDefaultMode)));
   } else if (const auto& v = volume.projected) {

@@ -20,7 +20,9 @@ namespace coxswain::kubelet {
 namespace fs = std::filesystem;
 namespace {
 
-Error io_error(const std::string& what) { return make_error(ErrorCode::kIo, what + ": " + std::strerror(errno)); }
+Error io_error(const std::string& what) {
+  return make_error(ErrorCode::kIo, what + ": " + std::strerror(errno));
+}
 
 Result<void> make_dirs(const std::string& path) {
   std::error_code ec;
@@ -30,7 +32,8 @@ Result<void> make_dirs(const std::string& path) {
 }
 
 bool is_mount_point(const std::string& path) {
-  struct stat here {}, parent {};
+  struct stat here {
+  }, parent{};
   if (::lstat(path.c_str(), &here) != 0 || ::lstat((path + "/..").c_str(), &parent) != 0) return false;
   return here.st_dev != parent.st_dev;
 }
@@ -45,7 +48,8 @@ Result<void> mount_tmpfs(const std::string& path, std::int64_t size_bytes) {
   return {};
 }
 
-Result<void> prepare_empty_dir(const std::string& dir, const v1::EmptyDirVolumeSource& source, std::int64_t group) {
+Result<void> prepare_empty_dir(const std::string& dir, const v1::EmptyDirVolumeSource& source,
+                               std::int64_t group) {
   if (source.medium == "Memory") {
     const std::int64_t size = source.sizeLimit ? quantity_milli(*source.sizeLimit).value_or(0) / 1000 : 0;
     COX_RETURN_IF_ERROR(mount_tmpfs(dir, size));
@@ -73,7 +77,8 @@ Result<void> check_host_path(const v1::HostPathVolumeSource& source) {
   const bool exists = ::stat(path.c_str(), &st) == 0;
   const auto require = [&](bool right, const char* what) -> Result<void> {
     if (exists && right) return {};
-    return make_error(ErrorCode::kInvalidArgument, "hostPath type check failed: " + path + " is not a " + what);
+    return make_error(ErrorCode::kInvalidArgument,
+                      "hostPath type check failed: " + path + " is not a " + what);
   };
   if (type == "Directory" || type == "DirectoryOrCreate") return require(S_ISDIR(st.st_mode), "directory");
   if (type == "File" || type == "FileOrCreate") return require(S_ISREG(st.st_mode), "file");
@@ -128,7 +133,8 @@ Result<void> make_beneath(int root, const std::string& relative) {
     if (there.get() >= 0) continue;
     if (errno != ENOENT) return io_error("subPath " + relative);
     const Fd above(open_beneath(root, parent));
-    if (above.get() < 0 || ::mkdirat(above.get(), part.c_str(), 0777) != 0) return io_error("cannot make subPath " + relative);
+    if (above.get() < 0 || ::mkdirat(above.get(), part.c_str(), 0777) != 0)
+      return io_error("cannot make subPath " + relative);
     ::fchmodat(above.get(), part.c_str(), 0777, 0);
   }
   return {};
@@ -145,8 +151,8 @@ Result<void> VolumeManager::prepare(const v1::Pod& pod, const PodFacts& facts, c
   for (const auto& volume : pod.spec.volumes) {
     auto made = prepare_one(pod, volume, facts, objects);
     if (!made.ok()) {
-      return make_error(made.error().code, "MountVolume.SetUp failed for volume \"" + volume.name + "\" : " +
-                                               made.error().message);
+      return make_error(made.error().code, "MountVolume.SetUp failed for volume \"" + volume.name +
+                                               "\" : " + made.error().message);
     }
   }
   return {};
@@ -165,9 +171,11 @@ Result<void> VolumeManager::prepare_one(const v1::Pod& pod, const v1::Volume& vo
   if (volume.emptyDir) return prepare_empty_dir(dir, *volume.emptyDir, fs_group(pod));
   if (volume.hostPath) return check_host_path(*volume.hostPath);
   // No source at all is an emptyDir; anything else is a kind that we do not have.
-  if (volume.persistentVolumeClaim || volume.csi || volume.nfs || volume.iscsi || volume.image || volume.ephemeral) {
-    return make_error(ErrorCode::kUnimplemented, "this kubelet supports emptyDir, configMap, secret, downwardAPI, "
-                                                 "projected and hostPath volumes only");
+  if (volume.persistentVolumeClaim || volume.csi || volume.nfs || volume.iscsi || volume.image ||
+      volume.ephemeral) {
+    return make_error(ErrorCode::kUnimplemented,
+                      "this kubelet supports emptyDir, configMap, secret, downwardAPI, "
+                      "projected and hostPath volumes only");
   }
   return prepare_empty_dir(dir, {}, fs_group(pod));
 }
@@ -179,13 +187,16 @@ Result<std::vector<Mount>> VolumeManager::mounts(const v1::Pod& pod, const v1::C
   for (std::size_t i = 0; i < container.volumeMounts.size(); ++i) {
     const auto& m = container.volumeMounts[i];
     const v1::Volume* volume = find_volume(pod, m.name);
-    if (!volume) return make_error(ErrorCode::kInvalidArgument, "volume \"" + m.name + "\" is not in the pod");
+    if (!volume)
+      return make_error(ErrorCode::kInvalidArgument, "volume \"" + m.name + "\" is not in the pod");
     Mount mount;
     mount.source = volume->hostPath ? volume->hostPath->path : volume_dir(uid, m.name);
     mount.target = m.mountPath[0] == '/' ? m.mountPath : "/" + m.mountPath;
     mount.read_only = m.readOnly || has_files(*volume);
     const std::string propagation = m.mountPropagation.value_or("None");
-    mount.propagation = propagation == "HostToContainer" ? "rslave" : propagation == "Bidirectional" ? "rshared" : "";
+    mount.propagation = propagation == "HostToContainer" ? "rslave"
+                        : propagation == "Bidirectional" ? "rshared"
+                                                         : "";
     const std::string relative = m.subPathExpr.empty() ? m.subPath : expand(m.subPathExpr, environment);
     if (!relative.empty()) {
       COX_ASSIGN_OR_RETURN(mount.source, sub_path(uid, container.name, i, mount.source, relative));
@@ -204,8 +215,9 @@ Result<std::vector<Mount>> VolumeManager::mounts(const v1::Pod& pod, const v1::C
 
 // A bind mount of the checked file descriptor: what the container gets cannot be swapped for a link
 // between the check and the use.
-Result<std::string> VolumeManager::sub_path(const std::string& uid, const std::string& container, std::size_t index,
-                                            const std::string& volume, const std::string& relative) {
+Result<std::string> VolumeManager::sub_path(const std::string& uid, const std::string& container,
+                                            std::size_t index, const std::string& volume,
+                                            const std::string& relative) {
   const Fd root(::open(volume.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (root.get() < 0) return io_error("cannot open volume " + volume);
   Fd target(open_beneath(root.get(), relative));
@@ -257,11 +269,13 @@ Result<void> VolumeManager::tear_down(const std::string& pod_uid) {
 std::vector<std::string> VolumeManager::pods_on_disk() const {
   std::vector<std::string> out;
   std::error_code ec;
-  for (const auto& entry : fs::directory_iterator(root_dir_ + "/pods", ec)) out.push_back(entry.path().filename());
+  for (const auto& entry : fs::directory_iterator(root_dir_ + "/pods", ec))
+    out.push_back(entry.path().filename());
   return out;
 }
 
-Result<std::string> VolumeManager::termination_file(const std::string& uid, const std::string& container, int attempt) {
+Result<std::string> VolumeManager::termination_file(const std::string& uid, const std::string& container,
+                                                    int attempt) {
   const std::string dir = pod_dir(uid) + "/containers/" + container;
   COX_RETURN_IF_ERROR(make_dirs(dir));
   const std::string path = dir + "/" + std::to_string(attempt) + ".msg";
@@ -271,9 +285,11 @@ Result<std::string> VolumeManager::termination_file(const std::string& uid, cons
   return path;
 }
 
-Result<void> VolumeManager::write_etc_files(const std::string& uid, const std::string& hosts, const std::string& resolv) {
+Result<void> VolumeManager::write_etc_files(const std::string& uid, const std::string& hosts,
+                                            const std::string& resolv) {
   COX_RETURN_IF_ERROR(make_dirs(pod_dir(uid)));
-  for (const auto& [name, text] : {std::pair<const char*, const std::string&>("/etc-hosts", hosts), {"/resolv.conf", resolv}}) {
+  for (const auto& [name, text] :
+       {std::pair<const char*, const std::string&>("/etc-hosts", hosts), {"/resolv.conf", resolv}}) {
     const std::string path = pod_dir(uid) + name;
     std::ofstream out(path, std::ios::trunc);
     out << text;

@@ -17,7 +17,8 @@ class VolumeManager {
 
   // Idempotent; also refreshes contents. The error is what a FailedMount event says.
   Result<void> prepare(const v1::Pod& pod, const PodFacts& facts, const ObjectSource& objects);
-  Result<std::vector<Mount>> mounts(const v1::Pod& pod, const v1::Container& container, const Environment& environment);
+  Result<std::vector<Mount>> mounts(const v1::Pod& pod, const v1::Container& container,
+                                    const Environment& environment);
   Result<void> tear_down(const std::string& pod_uid);  // ok when there is nothing
   std::vector<std::string> pods_on_disk() const;       // uids
 

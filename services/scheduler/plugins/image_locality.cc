@@ -6,7 +6,7 @@ namespace coxswain::scheduler {
 namespace {
 
 constexpr std::int64_t kMegabyte = 1024 * 1024;
-constexpr std::int64_t kSmallest = 23 * kMegabyte;        // less makes no difference
+constexpr std::int64_t kSmallest = 23 * kMegabyte;  // less makes no difference
 constexpr std::int64_t kLargest_per_container = 1000 * kMegabyte;
 
 // Bytes of the pod's images that the node has, each scaled by how widely the image is spread, so that
@@ -18,9 +18,11 @@ std::int64_t score(const PodInfo& pod, const NodeInfo& node, const ScoreContext&
     const auto size = node.images.find(image);
     const auto spread = context.image_nodes->find(image);
     if (size == node.images.end() || spread == context.image_nodes->end()) continue;
-    sum += static_cast<std::int64_t>(static_cast<double>(size->second) * static_cast<double>(spread->second) / static_cast<double>(context.nodes));
+    sum += static_cast<std::int64_t>(static_cast<double>(size->second) * static_cast<double>(spread->second) /
+                                     static_cast<double>(context.nodes));
   }
-  const std::int64_t largest = kLargest_per_container * static_cast<std::int64_t>(std::max<std::size_t>(1, pod.images.size()));
+  const std::int64_t largest =
+      kLargest_per_container * static_cast<std::int64_t>(std::max<std::size_t>(1, pod.images.size()));
   return 100 * (std::clamp(sum, kSmallest, largest) - kSmallest) / (largest - kSmallest);
 }
 

@@ -43,7 +43,8 @@ void filter(const PodInfo& pod, const NodeInfo& node, std::vector<std::string>& 
   });
   if (fits && pod.node_affinity && pod.node_affinity->requiredDuringSchedulingIgnoredDuringExecution) {
     const auto& terms = pod.node_affinity->requiredDuringSchedulingIgnoredDuringExecution->nodeSelectorTerms;
-    fits = std::any_of(terms.begin(), terms.end(), [&](const NodeSelectorTerm& term) { return term_matches(term, node); });
+    fits = std::any_of(terms.begin(), terms.end(),
+                       [&](const NodeSelectorTerm& term) { return term_matches(term, node); });
   }
   if (!fits) reasons.push_back("node(s) didn't match Pod's node affinity/selector");
 }
@@ -60,8 +61,12 @@ std::int64_t score(const PodInfo& pod, const NodeInfo& node, const ScoreContext&
 }  // namespace
 
 const Plugin& node_affinity_plugin() {
-  static const Plugin plugin{.name = "NodeAffinity", .filter = filter, .retry_on = kNodeAdded | kNodeLabels, .score = score,
-                             .normalize = Normalize::kByMaximum, .weight = 2};
+  static const Plugin plugin{.name = "NodeAffinity",
+                             .filter = filter,
+                             .retry_on = kNodeAdded | kNodeLabels,
+                             .score = score,
+                             .normalize = Normalize::kByMaximum,
+                             .weight = 2};
   return plugin;
 }
 

@@ -10,7 +10,8 @@ const Plugin& node_ports_plugin() {
       .filter =
           [](const PodInfo& pod, const NodeInfo& node, std::vector<std::string>& reasons) {
             for (const HostPort& wanted : pod.host_ports) {
-              const bool taken = std::any_of(node.host_ports.begin(), node.host_ports.end(), [&](const HostPort& p) { return p.conflicts_with(wanted); });
+              const bool taken = std::any_of(node.host_ports.begin(), node.host_ports.end(),
+                                             [&](const HostPort& p) { return p.conflicts_with(wanted); });
               if (!taken) continue;
               reasons.push_back("node(s) didn't have free ports for the requested pod ports");
               return;

@@ -3,19 +3,23 @@
 namespace coxswain::scheduler {
 namespace {
 
-void check(std::int64_t wanted, std::int64_t allocatable, std::int64_t used, const std::string& name, std::vector<std::string>& reasons) {
+void check(std::int64_t wanted, std::int64_t allocatable, std::int64_t used, const std::string& name,
+           std::vector<std::string>& reasons) {
   if (wanted > 0 && wanted > allocatable - used) reasons.push_back("Insufficient " + name);
 }
 
 void filter(const PodInfo& pod, const NodeInfo& node, std::vector<std::string>& reasons) {
   if (node.requested.pods + 1 > node.allocatable.pods) reasons.push_back("Too many pods");
   check(pod.requests.cpu_milli, node.allocatable.cpu_milli, node.requested.cpu_milli, "cpu", reasons);
-  check(pod.requests.memory_bytes, node.allocatable.memory_bytes, node.requested.memory_bytes, "memory", reasons);
-  check(pod.requests.ephemeral_bytes, node.allocatable.ephemeral_bytes, node.requested.ephemeral_bytes, "ephemeral-storage", reasons);
+  check(pod.requests.memory_bytes, node.allocatable.memory_bytes, node.requested.memory_bytes, "memory",
+        reasons);
+  check(pod.requests.ephemeral_bytes, node.allocatable.ephemeral_bytes, node.requested.ephemeral_bytes,
+        "ephemeral-storage", reasons);
   for (const auto& [name, amount] : pod.requests.extended) {
     const auto has = node.allocatable.extended.find(name);
     const auto used = node.requested.extended.find(name);
-    check(amount, has == node.allocatable.extended.end() ? 0 : has->second, used == node.requested.extended.end() ? 0 : used->second, name, reasons);
+    check(amount, has == node.allocatable.extended.end() ? 0 : has->second,
+          used == node.requested.extended.end() ? 0 : used->second, name, reasons);
   }
 }
 
@@ -27,13 +31,17 @@ std::int64_t free_share(std::int64_t used, std::int64_t allocatable) {
 // LeastAllocated: the emptier the node, the better; cpu and memory count alike.
 std::int64_t score(const PodInfo& pod, const NodeInfo& node, const ScoreContext&) {
   return (free_share(node.scoring_cpu_milli + pod.scoring_cpu_milli, node.allocatable.cpu_milli) +
-          free_share(node.scoring_memory_bytes + pod.scoring_memory_bytes, node.allocatable.memory_bytes)) / 2;
+          free_share(node.scoring_memory_bytes + pod.scoring_memory_bytes, node.allocatable.memory_bytes)) /
+         2;
 }
 
 }  // namespace
 
 const Plugin& node_resources_fit_plugin() {
-  static const Plugin plugin{.name = "NodeResourcesFit", .filter = filter, .retry_on = kNodeAdded | kNodeAllocatable | kPodRemoved, .score = score};
+  static const Plugin plugin{.name = "NodeResourcesFit",
+                             .filter = filter,
+                             .retry_on = kNodeAdded | kNodeAllocatable | kPodRemoved,
+                             .score = score};
   return plugin;
 }
 

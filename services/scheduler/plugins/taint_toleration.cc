@@ -17,7 +17,8 @@ bool tolerates(const Toleration& toleration, const Taint& taint) {
 namespace {
 
 bool tolerated(const PodInfo& pod, const Taint& taint) {
-  return std::any_of(pod.tolerations.begin(), pod.tolerations.end(), [&](const Toleration& t) { return tolerates(t, taint); });
+  return std::any_of(pod.tolerations.begin(), pod.tolerations.end(),
+                     [&](const Toleration& t) { return tolerates(t, taint); });
 }
 
 void filter(const PodInfo& pod, const NodeInfo& node, std::vector<std::string>& reasons) {
@@ -30,15 +31,20 @@ void filter(const PodInfo& pod, const NodeInfo& node, std::vector<std::string>& 
 }
 
 std::int64_t score(const PodInfo& pod, const NodeInfo& node, const ScoreContext&) {
-  return std::count_if(node.taints.begin(), node.taints.end(),
-                       [&](const Taint& taint) { return taint.effect == "PreferNoSchedule" && !tolerated(pod, taint); });
+  return std::count_if(node.taints.begin(), node.taints.end(), [&](const Taint& taint) {
+    return taint.effect == "PreferNoSchedule" && !tolerated(pod, taint);
+  });
 }
 
 }  // namespace
 
 const Plugin& taint_toleration_plugin() {
-  static const Plugin plugin{.name = "TaintToleration", .filter = filter, .retry_on = kNodeAdded | kNodeTaints, .score = score,
-                             .normalize = Normalize::kByMaximumReversed, .weight = 3};
+  static const Plugin plugin{.name = "TaintToleration",
+                             .filter = filter,
+                             .retry_on = kNodeAdded | kNodeTaints,
+                             .score = score,
+                             .normalize = Normalize::kByMaximumReversed,
+                             .weight = 3};
   return plugin;
 }
 
