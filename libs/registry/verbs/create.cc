@@ -1,6 +1,7 @@
 // POST: names, metadata, admission, allocation, one transaction.
 #include "libs/registry/shape.h"
 #include "libs/registry/verbs/write.h"
+#include "libs/registry/zero_structs.h"
 
 namespace coxswain::registry {
 namespace {
@@ -53,6 +54,7 @@ api::ApiResult<void> prepare(Call& call, json::Value& object, store::Txn& txn) {
   if (call.strategy->validate_create != nullptr)
     call.strategy->validate_create(call.context(), object, causes);
   if (!causes.empty()) return invalid_object(call, object, std::move(causes));
+  add_zero_structs(*call.resource->type, object);  // the strategy may have cleared the status
   return {};
 }
 

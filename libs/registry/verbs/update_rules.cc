@@ -3,6 +3,7 @@
 
 #include "libs/registry/shape.h"
 #include "libs/registry/verbs/write.h"
+#include "libs/registry/zero_structs.h"
 
 namespace coxswain::registry {
 namespace {
@@ -144,6 +145,7 @@ Attempt plan_update(const CallPtr& call, const store::EntryPtr& current, const j
   run_strategy(*call, old, object, status_only, causes, attempt.txn, claims);
   if (!causes.empty()) return fail(call, invalid_object(*call, object, std::move(causes)));
   if (!claims.ok()) return fail(call, claims.error());
+  add_zero_structs(*call->resource->type, object);  // the strategy may have restored an old part
   if (call->strategy->has_generation && !status_only && !same_spec(old, object)) {
     const std::int64_t generation = old.find("metadata")->get_int("generation");
     object["metadata"].set("generation", generation + 1);
