@@ -24,6 +24,15 @@ Result<void> make_dirs(const std::string& data_dir) {
   return {};
 }
 
+// Whether the file leads to this server as this user. Such a file is left alone: its owner may have chosen a
+// namespace or added contexts, and readers never see it change for nothing.
+bool still_right(const std::string& path, const kubeconfig::Config& wanted) {
+  const Result<kubeconfig::Config> found = kubeconfig::load(path, wanted.context);
+  return found.ok() && found->server == wanted.server && found->ca_pem == wanted.ca_pem &&
+         found->certificate_pem == wanted.certificate_pem && found->key_pem == wanted.key_pem &&
+         !found->insecure_skip_verify;
+}
+
 // A client certificate and the kubeconfig around it.
 Result<void> ensure_user(const CertificateOptions& options, const pki::KeyPair& ca, const std::string& name,
                          const std::string& user, std::vector<std::string> groups) {
@@ -42,9 +51,7 @@ Result<void> ensure_user(const CertificateOptions& options, const pki::KeyPair& 
   COX_ASSIGN_OR_RETURN(config.certificate_pem, pki::read_file(pair.certificate_path));
   COX_ASSIGN_OR_RETURN(config.key_pem, pki::read_file(pair.key_path));
   const std::string path = options.data_dir + "/kubeconfig/" + name + ".conf";
-  // Untouched when right, so that readers never see it change for nothing.
-  const std::string wanted = kubeconfig::format(config, "coxswain");
-  if (const Result<std::string> current = pki::read_file(path); current.ok() && *current == wanted) return {};
+  if (still_right(path, config)) return {};
   return kubeconfig::save(path, config, "coxswain");
 }
 
