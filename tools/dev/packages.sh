@@ -1,11 +1,13 @@
-# Installs the Debian packages that are missing; nothing when all are there.
+# Installs the Debian packages that are missing; nothing when all are there. PACKAGE_LISTS may name more
+# lists than the common one.
 
 packages_missing() {
   local name
+  # shellcheck disable=SC2086
   while read -r name _; do
     case "$name" in '' | '#'*) continue ;; esac
     dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || printf '%s\n' "$name"
-  done <tools/dev/packages.txt
+  done < <(cat tools/dev/packages.txt ${PACKAGE_LISTS:-})
 }
 
 packages_install() {
