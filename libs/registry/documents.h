@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "libs/api/meta/selector.h"
 #include "libs/api/meta/status.h"
 #include "libs/api/schema/schema.h"
 #include "libs/common/json/json.h"
@@ -49,25 +50,15 @@ class Selection {
  public:
   static api::ApiResult<Selection> parse(const api::schema::Resource& resource, std::string_view labels,
                                          std::string_view fields);
-  bool everything() const { return terms_.empty(); }
+  bool everything() const { return labels_.empty() && fields_.empty(); }
   bool matches(const Meta& meta) const;
   // metadata.name / metadata.namespace pinned by an equality: narrows the scan. Empty: not pinned.
-  std::string name() const { return name_; }
-  std::string ns() const { return ns_; }
+  const std::string& name() const { return name_; }
+  const std::string& ns() const { return ns_; }
 
  private:
-  struct Term {
-    enum class Op { kEquals, kNotEquals, kIn, kNotIn, kExists, kNotExists, kGreater, kLess };
-    bool is_field = false;
-    Op op = Op::kEquals;
-    std::string key;
-    std::vector<std::string> values;
-  };
-  static bool term_matches(const Term& term, const Meta& meta);
-  static api::ApiResult<void> parse_labels(std::string_view text, std::vector<Term>& out);
-  static api::ApiResult<void> parse_fields(const api::schema::Resource& resource, std::string_view text,
-                                           std::vector<Term>& out);
-  std::vector<Term> terms_;
+  std::vector<api::Requirement> labels_;
+  std::vector<api::FieldTerm> fields_;
   std::string name_;
   std::string ns_;
 };

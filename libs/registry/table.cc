@@ -1,5 +1,6 @@
 #include "libs/registry/table.h"
 
+#include "libs/api/meta/human_duration.h"
 #include "libs/common/base/clock.h"
 #include "libs/common/base/strings.h"
 
@@ -49,36 +50,12 @@ void collect(const json::Value& at, std::string_view path, std::vector<const jso
 
 }  // namespace
 
-std::string human_duration(std::int64_t ms) {
-  std::int64_t seconds = ms / 1000;
-  if (seconds < -1) return "<invalid>";
-  if (seconds < 0) return "0s";
-  const auto two = [](std::int64_t a, const char* unit_a, std::int64_t b, const char* unit_b) {
-    std::string text = std::to_string(a) + unit_a;
-    if (b != 0) text += std::to_string(b) + unit_b;
-    return text;
-  };
-  if (seconds < 60 * 2) return std::to_string(seconds) + "s";
-  const std::int64_t minutes = seconds / 60;
-  if (minutes < 10) return two(minutes, "m", seconds % 60, "s");
-  if (minutes < 60 * 3) return std::to_string(minutes) + "m";
-  const std::int64_t hours = minutes / 60;
-  if (hours < 8) return two(hours, "h", minutes % 60, "m");
-  if (hours < 48) return std::to_string(hours) + "h";
-  const std::int64_t days = hours / 24;
-  if (hours < 24 * 8) return two(days, "d", hours % 24, "h");
-  if (hours < 24 * 365 * 2) return std::to_string(days) + "d";
-  const std::int64_t years = days / 365;
-  if (hours < 24 * 365 * 8) return two(years, "y", days % 365, "d");
-  return std::to_string(years) + "y";
-}
-
 std::string human_age(const json::Value* timestamp, std::int64_t now_unix_ms) {
   std::int64_t then = 0;
   if (timestamp == nullptr || !timestamp->is_string() || !parse_rfc3339(timestamp->as_string(), &then)) {
     return "<unknown>";
   }
-  return human_duration(now_unix_ms - then);
+  return api::human_duration(now_unix_ms - then);
 }
 
 json::Value evaluate_json_path(const json::Value& object, std::string_view path) {

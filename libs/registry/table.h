@@ -11,9 +11,7 @@
 
 namespace coxswain::registry {
 
-// "45s", "5m30s", "3h12m", "2d4h", "400d", "2y10d": kubectl's age. Negative (clock skew): "<invalid>".
-std::string human_duration(std::int64_t ms);
-// human_duration since an RFC 3339 text; "<unknown>" when absent or malformed.
+// api::human_duration since an RFC 3339 text; "<unknown>" when absent or malformed.
 std::string human_age(const json::Value* timestamp, std::int64_t now_unix_ms);
 
 // `.spec.replicas`, `.spec.containers[*].name`, `.metadata.labels['app']`; several values are joined by

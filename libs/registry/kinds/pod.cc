@@ -1,6 +1,7 @@
 // Pods.
 #include <algorithm>
 
+#include "libs/api/meta/human_duration.h"
 #include "libs/api/meta/quantity.h"
 #include "libs/api/validation/validation.h"
 #include "libs/common/base/clock.h"
@@ -232,7 +233,7 @@ json::Value table_cell(const json::Value& object, std::string_view column, std::
     const Counts counts = count(object);
     std::string text = std::to_string(counts.restarts);
     if (counts.restarts > 0 && counts.last_restart_unix_ms > 0) {
-      text += " (" + human_duration(now_unix_ms - counts.last_restart_unix_ms) + " ago)";
+      text += " (" + api::human_duration(now_unix_ms - counts.last_restart_unix_ms) + " ago)";
     }
     return text;
   }
