@@ -5,6 +5,7 @@ Prints one line per violation, `file:line: rule: what to do`, and exits 1 if the
 """
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -42,10 +43,12 @@ BANNED = [
 
 
 def source_files(root):
-    listed = subprocess.run(["git", "-C", root, "ls-files", "*.cc", "*.h"], capture_output=True, text=True)
-    if listed.returncode == 0 and listed.stdout:
-        return listed.stdout.split()
-    return [str(p.relative_to(root)) for p in pathlib.Path(root).rglob("*") if p.suffix in (".cc", ".h")]
+    if shutil.which("git"):
+        listed = subprocess.run(["git", "-C", root, "ls-files", "*.cc", "*.h"], capture_output=True, text=True)
+        if listed.returncode == 0 and listed.stdout:
+            return listed.stdout.split()
+    found = (p.relative_to(root) for p in pathlib.Path(root).rglob("*") if p.suffix in (".cc", ".h"))
+    return [str(p) for p in found if not p.parts[0].startswith("build")]
 
 
 def layer_of(path):
