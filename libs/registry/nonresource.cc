@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "libs/api/openapi/discovery.h"
+#include "libs/api/openapi/gnostic.h"
 #include "libs/api/openapi/openapi.h"
 #include "libs/common/base/strings.h"
 
@@ -83,20 +84,27 @@ struct CachedDocument {
   std::shared_ptr<const std::string> bytes;
   std::string etag;
 };
-CachedDocument cached(const std::string& key, const std::function<json::Value()>& make) {
+CachedDocument cached_bytes(const std::string& key, const std::function<std::string()>& make) {
   static std::mutex mutex;
   static std::map<std::string, CachedDocument> documents;
   const std::lock_guard lock(mutex);
   const auto at = documents.find(key);
   if (at != documents.end()) return at->second;
-  const json::Value value = make();
-  if (value.is_null()) return {};
+  std::string bytes = make();
+  if (bytes.empty()) return {};
   CachedDocument document;
-  document.bytes = std::make_shared<const std::string>(json::write(value) + "\n");
+  document.bytes = std::make_shared<const std::string>(std::move(bytes));
   document.etag = "\"" + hex_encode(std::to_string(fnv1a_64(*document.bytes))) + "\"";
   // OpenAPI documents are megabytes and rarely asked for: not kept.
   if (document.bytes->size() < 128 * 1024) documents[key] = document;
   return document;
+}
+
+CachedDocument cached(const std::string& key, const std::function<json::Value()>& make) {
+  return cached_bytes(key, [&make] {
+    const json::Value value = make();
+    return value.is_null() ? std::string() : json::write(value) + "\n";
+  });
 }
 
 void respond_document(const CallPtr& call, const CachedDocument& document, std::string content_type) {
@@ -167,16 +175,30 @@ bool handle_discovery(const CallPtr& call, std::string_view path) {
   return true;
 }
 
+// What Go clients ask for: old kubectl validates manifests with it.
+void respond_openapi_protobuf(const CallPtr& call) {
+  const auto make = [] { return api::openapi::openapi_v2_protobuf(api::openapi::openapi_v2(served())); };
+  if (!call->core.workers.submit([call, make] {
+        respond_document(call, cached_bytes("/openapi/v2#protobuf", make), api::openapi::kGnosticContentType);
+      })) {
+    respond_status(call, api::too_many_requests("busy; try again", 1));
+  }
+}
+
 bool handle_openapi(const CallPtr& call, std::string_view path) {
   const std::string_view accept = http::find_header(call->request().headers, "Accept");
   const bool json_ok = accept.empty() || accept.find("json") != std::string_view::npos ||
                        accept.find("*/*") != std::string_view::npos;
   if (path != "/openapi/v2" && path != "/openapi/v3" && path.rfind("/openapi/v3/", 0) != 0) return false;
+  const std::string key(path);
+  if (key == "/openapi/v2" && accept.find("proto-openapi.spec.v2") != std::string_view::npos) {
+    respond_openapi_protobuf(call);
+    return true;
+  }
   if (!json_ok) {
     respond_status(call, api::not_acceptable("application/json"));
     return true;
   }
-  const std::string key(path);
   const auto make = [key]() -> json::Value {
     if (key == "/openapi/v2") return api::openapi::openapi_v2(served());
     if (key == "/openapi/v3") return api::openapi::openapi_v3_root(served());

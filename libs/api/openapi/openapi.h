@@ -24,9 +24,7 @@ json::Value openapi_v3(const std::vector<const schema::Resource*>& resources, st
 // /openapi/v3: links with a content hash, so that clients may cache each document for good.
 json::Value openapi_v3_root(const std::vector<const schema::Resource*>& resources);
 
-// /openapi/v2, as JSON only. kubectl 1.32 asks for v2 (in protobuf) in one case, `explain --output
-// plaintext-openapiv2`; explain, create, apply and diff use v3. Answer 406 to who takes no JSON: Go
-// clients parse whatever comes as protobuf.
+// /openapi/v2; gnostic.h has its protobuf form, which Go clients ask for.
 json::Value openapi_v2(const std::vector<const schema::Resource*>& resources);
 
 }  // namespace coxswain::api::openapi
