@@ -11,7 +11,7 @@ daemon_pid() {
   [ -f "$file" ] || return 1
   pid=$(cat "$file")
   # By its command line: a linker may rename the old binary when it writes a new one.
-  [ -n "$pid" ] && [ "$(tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | head -1 | sed 's|.*/||')" = "$1" ] || return 1
+  [ -n "$pid" ] && [ "$(cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' '\n' | head -1 | sed 's|.*/||')" = "$1" ] || return 1
   printf '%s' "$pid"
 }
 

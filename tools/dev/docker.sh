@@ -16,7 +16,13 @@ docker_start() {
   docker_socket >/dev/null && return 0
   [ -z "${COXSWAIN_DOCKER:-}" ] || fail "no Docker answers at $COXSWAIN_DOCKER: start it, or unset COXSWAIN_DOCKER"
   command -v dockerd >/dev/null || fail "dockerd is not installed: apt-get install docker.io"
-  local run=$COXSWAIN_HOME/run
+  local run=$COXSWAIN_HOME/run file old
+  # One that was killed a moment ago, or its containerd, may still be dying: dockerd takes their pid files
+  # for running ones and gives up.
+  for file in "$run/dockerd-own.pid" "$run/docker/containerd/containerd.pid"; do
+    old=$(cat "$file" 2>/dev/null || true)
+    if [ -n "$old" ] && wait_for 10 pid_gone "$old"; then rm -f "$file"; fi
+  done
   daemon_spawn dockerd "$(command -v dockerd)" --data-root "$COXSWAIN_HOME/docker" \
     --exec-root "$run/docker" --pidfile "$run/dockerd-own.pid" --host "unix://$run/docker.sock" \
     --live-restore

@@ -5,7 +5,13 @@ packages_missing() {
   local name
   # shellcheck disable=SC2086
   while read -r name _; do
-    case "$name" in '' | '#'*) continue ;; esac
+    case "$name" in
+      '' | '#'*) continue ;;
+      *'|'*) # PACKAGE|COMMAND: only where the command is not there already
+        command -v "${name#*|}" >/dev/null && continue
+        name=${name%|*}
+        ;;
+    esac
     dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || printf '%s\n' "$name"
   done < <(cat tools/dev/packages.txt ${PACKAGE_LISTS:-})
 }
