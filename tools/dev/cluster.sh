@@ -120,7 +120,9 @@ cluster_up() {
   if [ -n "$(packages_missing)" ]; then packages_install; else stage_done; fi
   stage "build"
   say ""
+  local since=$SECONDS
   build_all
+  say "  built in $((SECONDS - since)) s"
   stage "container runtime"
   docker_start
   stage_done "$(docker_socket)"
@@ -174,6 +176,9 @@ cluster_down() {
   daemon_stop dockerd
   cluster_unmount
   if [ "$purge" = yes ]; then
+    # Only what is ours: a mistyped COXSWAIN_HOME must not cost anyone their files.
+    [ -d "$COXSWAIN_HOME/run" ] || [ ! -e "$COXSWAIN_HOME" ] ||
+      fail "$COXSWAIN_HOME has no cluster in it; nothing was removed"
     rm -rf "$COXSWAIN_HOME"
     say "removed $COXSWAIN_HOME"
   else
