@@ -2,8 +2,9 @@
 
 docker_socket() {
   local socket
-  for socket in "${COXSWAIN_DOCKER:-}" "$COXSWAIN_HOME/run/docker.sock" /var/run/docker.sock; do
-    [ -n "$socket" ] && docker_answers "$socket" && { printf '%s' "$socket"; return; }
+  # Who names one gets that one or an error.
+  for socket in ${COXSWAIN_DOCKER:-"$COXSWAIN_HOME/run/docker.sock" /var/run/docker.sock}; do
+    docker_answers "$socket" && { printf '%s' "$socket"; return; }
   done
   return 1
 }
