@@ -37,8 +37,8 @@ void FieldErrors::not_supported(const std::string& path, const std::string& valu
 void FieldErrors::forbidden(const std::string& path, const std::string& detail) {
   add("FieldValueForbidden", path, "Forbidden: " + detail);
 }
-void FieldErrors::duplicate(const std::string& path, const json::Value& value) {
-  add("FieldValueDuplicate", path, "Duplicate value: " + json::write(value));
+void FieldErrors::duplicate(const std::string& path, const json::Value& value, const std::string& detail) {
+  add("FieldValueDuplicate", path, with_detail("Duplicate value: " + json::write(value), detail));
 }
 void FieldErrors::not_found(const std::string& path, const json::Value& value) {
   add("FieldValueNotFound", path, "Not found: " + json::write(value));

@@ -21,10 +21,12 @@ class FieldErrors {
   void not_supported(const std::string& path, const std::string& value,
                      std::initializer_list<std::string_view> supported);
   void forbidden(const std::string& path, const std::string& detail);
-  void duplicate(const std::string& path, const json::Value& value);
+  void duplicate(const std::string& path, const json::Value& value, const std::string& detail = {});
   void not_found(const std::string& path, const json::Value& value);
   void too_long(const std::string& path, std::size_t max_bytes);
   void too_many(const std::string& path, std::size_t actual, std::size_t max);
+
+  std::size_t count() const { return out_.size(); }
 
   // The commonest rules.
   void non_negative(const std::string& path, std::int64_t value);

@@ -21,7 +21,7 @@ void validate_owners(const json::Value& metadata, FieldErrors& errors) {
       if (owner.get_string(key).empty()) errors.required(path + "." + key, "must not be empty");
     }
     if (!owner.get_bool("controller")) continue;
-    const std::string name = version + "/" + owner.get_string("kind") + "/" + owner.get_string("name");
+    const std::string name = owner.get_string("kind") + "/" + owner.get_string("name");
     if (!controller.empty()) {
       errors.invalid("metadata.ownerReferences", json::Value(list_at(metadata, "ownerReferences")),
                      "Only one reference can have Controller set to true. Found \"true\" in references for " +
@@ -32,13 +32,22 @@ void validate_owners(const json::Value& metadata, FieldErrors& errors) {
   }
 }
 
+bool standard_finalizer(std::string_view name) {
+  return name == "kubernetes" || name == "orphan" || name == "foregroundDeletion";
+}
+
 void validate_finalizers(const json::Value& metadata, FieldErrors& errors) {
   const json::Array& finalizers = list_at(metadata, "finalizers");
   bool orphan = false;
   bool foreground = false;
+  std::size_t index = 0;
   for (const json::Value& finalizer : finalizers) {
+    const std::string at = indexed("metadata.finalizers", index++);
     if (!finalizer.is_string()) continue;
     errors.invalid_each("metadata.finalizers", finalizer, check_qualified_name(finalizer.as_string()));
+    if (finalizer.as_string().find('/') == std::string::npos && !standard_finalizer(finalizer.as_string())) {
+      errors.invalid(at, finalizer, "name is neither a standard finalizer name nor is it fully qualified");
+    }
     orphan = orphan || finalizer.as_string() == "orphan";
     foreground = foreground || finalizer.as_string() == "foregroundDeletion";
   }

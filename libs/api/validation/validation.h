@@ -17,17 +17,44 @@ void validate_label_selector(const json::Value& selector, const std::string& pat
 // metadata of a new or changed object.
 void validate_object_meta(const json::Value& metadata, NameCheck name, bool namespaced, FieldErrors& errors);
 
-void validate_pod_spec(const json::Value& spec, const std::string& path, FieldErrors& errors);
-// template.metadata and template.spec.
+// A whole pod, with what only new ones must obey, and a template.
+void validate_pod(const json::Value& pod, FieldErrors& errors);
+void validate_new_pod(const json::Value& pod, FieldErrors& errors);
 void validate_pod_template(const json::Value& pod_template, const std::string& path, FieldErrors& errors);
-// What may change in a bound or unbound pod's spec.
+// What may change in a pod's spec, and what its status may say.
 void validate_pod_update(const json::Value& old_spec, const json::Value& spec, FieldErrors& errors);
+void validate_pod_status(const json::Value& old, const json::Value& pod, FieldErrors& errors);
 
-void validate_service_spec(const json::Value& spec, FieldErrors& errors);
+// Deployments and ReplicaSets. `kind` is the object's.
+void validate_deployment(const json::Value& object, FieldErrors& errors);
+void validate_replica_set(const json::Value& object, FieldErrors& errors);
+void validate_workload_status(const json::Value& old, const json::Value& object, FieldErrors& errors);
+void validate_controller_revision(const json::Value& object, FieldErrors& errors);
+
+// Services with their addresses allocated.
+void validate_service(const json::Value& object, FieldErrors& errors);
 void validate_service_update(const json::Value& old_spec, const json::Value& spec, FieldErrors& errors);
+void validate_service_status(const json::Value& object, FieldErrors& errors);
 
-// One container; `volumes` are the names that mounts may use. Shared by pod_spec.cc.
-void validate_container(const json::Value& container, const std::string& path,
-                        const std::vector<std::string>& volumes, FieldErrors& errors);
+void validate_endpoints(const json::Value& object, FieldErrors& errors);
+// `old` null: a new one.
+void validate_endpoint_slice(const json::Value* old, const json::Value& object, FieldErrors& errors);
+
+void validate_config_map(const json::Value& object, FieldErrors& errors);
+void validate_secret(const json::Value& object, FieldErrors& errors);
+// What stays when `immutable` is set; of Secrets also the type.
+void validate_data_update(const json::Value& old, const json::Value& object, FieldErrors& errors);
+
+void validate_node(const json::Value& object, FieldErrors& errors);
+void validate_node_update(const json::Value& old, const json::Value& object, FieldErrors& errors);
+void validate_namespace_status(const json::Value& object, FieldErrors& errors);
+void validate_lease(const json::Value& object, FieldErrors& errors);
+
+// Events in their stored (core/v1) form. `strict`: written through events.k8s.io; `old` null: a new one.
+void validate_event(const json::Value* old, const json::Value& event, bool strict, FieldErrors& errors);
+
+// An address that can be someone's: not unspecified, loopback or link-local.
+void validate_non_special_ip(const std::string& ip, const std::string& path, FieldErrors& errors);
+void validate_cidr(const std::string& cidr, const std::string& path, FieldErrors& errors);
 
 }  // namespace coxswain::api

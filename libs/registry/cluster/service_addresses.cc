@@ -63,18 +63,53 @@ void drop_cluster_ip(json::Value& spec) {
   for (const char* key : {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"}) spec.erase(key);
 }
 
+// What a cluster of one family cannot give.
+void check_families(const json::Value& spec, Causes& out) {
+  const json::Value* families = spec.find("ipFamilies");
+  std::size_t index = 0;
+  if (families != nullptr && families->is_array()) {
+    for (const json::Value& family : families->as_array()) {
+      const std::string at = "spec.ipFamilies[" + std::to_string(index++) + "]";
+      if (family == json::Value("IPv6")) refuse(out, at, "\"IPv6\"", "not configured on this cluster");
+    }
+  }
+  if (spec.get_string("ipFamilyPolicy") == "RequireDualStack") {
+    refuse(out, "spec.ipFamilyPolicy", "\"RequireDualStack\"",
+           "this cluster is not configured for dual-stack services");
+  }
+}
+
+std::string first_ip(const json::Value* spec) {
+  const json::Value* list = spec == nullptr ? nullptr : spec->find("clusterIPs");
+  if (list == nullptr || !list->is_array() || list->as_array().empty()) return {};
+  const json::Value& first = list->as_array().front();
+  return first.is_string() ? first.as_string() : std::string();
+}
+
+// clusterIP and clusterIPs[0] are one thing: the one that the user changed counts.
+std::string wanted_ip(const json::Value* old, const json::Value& spec, Causes& out) {
+  const std::string single = spec.get_string("clusterIP");
+  const std::string listed = first_ip(&spec);
+  if (single.empty() || listed.empty() || single == listed) return single.empty() ? listed : single;
+  if (old == nullptr) {
+    refuse(out, "spec.clusterIPs", "[\"" + listed + "\"]", "first value must match `clusterIP`");
+    return single;
+  }
+  return single == old->get_string_path({"spec", "clusterIP"}) ? listed : single;
+}
+
 void allocate_cluster_ip(const Context& context, const json::Value* old, json::Value& service,
                          const ClaimTaken& taken, Causes& out) {
   json::Value& spec = service["spec"];
-  if (!uses_cluster_ip(spec.get_string("type", "ClusterIP"))) return drop_cluster_ip(spec);
-  std::string ip = spec.get_string("clusterIP");
-  if (ip.empty()) {
-    const json::Value* list = spec.find("clusterIPs");
-    if (list != nullptr && list->is_array() && !list->as_array().empty() &&
-        list->as_array().front().is_string()) {
-      ip = list->as_array().front().as_string();
-    }
+  if (!uses_cluster_ip(spec.get_string("type", "ClusterIP"))) {
+    // What the type before left behind goes; what was asked for stays, for the validation to refuse.
+    const bool was_used = old != nullptr && uses_cluster_ip(old->get_string_path({"spec", "type"}));
+    if (was_used || spec.get_string("clusterIP").empty()) drop_cluster_ip(spec);
+    return;
   }
+  check_families(spec, out);
+  std::string ip = wanted_ip(old, spec, out);
+  if (!out.empty()) return;
   const std::string old_ip = old == nullptr ? "" : old->get_string_path({"spec", "clusterIP"});
   if (ip.empty() && !old_ip.empty()) ip = old_ip;
   const std::optional<Ipv4Range> range = parse_ipv4_range(context.settings->service_cluster_ip_range);
@@ -176,6 +211,42 @@ void allocate_node_ports(const Context& context, const json::Value* old, json::V
   }
 }
 
+bool needs_health_check(const json::Value& spec) {
+  return spec.get_string("type") == "LoadBalancer" && spec.get_string("externalTrafficPolicy") == "Local";
+}
+
+void allocate_health_check(const Context& context, const json::Value* old, json::Value& service,
+                           const ClaimTaken& taken, Causes& out) {
+  json::Value& spec = service["spec"];
+  const json::Value* old_spec = old == nullptr ? nullptr : old->find("spec");
+  const std::int64_t before = old_spec == nullptr ? 0 : old_spec->get_int("healthCheckNodePort");
+  std::int64_t number = spec.get_int("healthCheckNodePort");
+  if (!needs_health_check(spec)) {
+    if (number != 0 && number == before) spec.erase("healthCheckNodePort");  // left over
+    return;
+  }
+  if (number == 0) number = before;
+  const std::int64_t first = context.settings->node_port_first;
+  const std::int64_t count = context.settings->node_port_last - first + 1;
+  std::vector<std::string> mine;  // this object's own node ports
+  service_claims(service, mine);
+  const auto busy = [&](std::int64_t candidate) {
+    const std::string claim = node_port_claim("TCP", candidate);
+    const bool own_node_port = number == 0 && std::find(mine.begin(), mine.end(), claim) != mine.end();
+    return own_node_port || (taken(claim) && !owned(old, claim));
+  };
+  if (number != 0 && number != before && busy(number)) {
+    return refuse(out, "spec.healthCheckNodePort", std::to_string(number),
+                  "provided port is already allocated");
+  }
+  const std::uint32_t start = start_of(service, static_cast<std::uint32_t>(count));
+  for (std::int64_t i = 0; i < count && number == 0; ++i) {
+    const std::int64_t candidate = first + (start + i) % count;
+    if (!busy(candidate)) number = candidate;
+  }
+  spec.set("healthCheckNodePort", number);
+}
+
 }  // namespace
 
 std::optional<std::uint32_t> parse_ipv4(std::string_view text) {
@@ -214,6 +285,8 @@ void service_claims(const json::Value& service, std::vector<std::string>& out) {
   if (!ip.empty() && ip != "None" && uses_cluster_ip(spec->get_string("type", "ClusterIP"))) {
     out.push_back(cluster_ip_claim(ip));
   }
+  if (const std::int64_t check = spec->get_int("healthCheckNodePort"); check != 0)
+    out.push_back(node_port_claim("TCP", check));
   const json::Value* ports = spec->find("ports");
   if (ports == nullptr || !ports->is_array() || !uses_node_ports(*spec)) return;
   for (const json::Value& port : ports->as_array()) {
@@ -228,6 +301,7 @@ void allocate_service_addresses(const Context& context, const json::Value* old, 
                                 const ClaimTaken& taken, Causes& out) {
   allocate_cluster_ip(context, old, service, taken, out);
   allocate_node_ports(context, old, service, taken, out);
+  allocate_health_check(context, old, service, taken, out);
 }
 
 }  // namespace coxswain::registry

@@ -1,4 +1,5 @@
 // ConfigMaps, Secrets, Leases, ServiceAccounts, Endpoints and EndpointSlices: data with few rules.
+#include "libs/api/validation/validation.h"
 #include "libs/common/base/strings.h"
 #include "libs/registry/strategy.h"
 
@@ -11,47 +12,60 @@ std::int64_t size_of(const json::Value& object, const char* key) {
                                                     : 0;
 }
 
-void validate_keys(const json::Value& object, const char* key, Causes& out) {
-  const json::Value* members = object.find(key);
-  if (members == nullptr || !members->is_object()) return;
-  for (const json::Member& member : members->as_object()) {
-    bool ok =
-        !member.first.empty() && member.first.size() <= 253 && member.first != "." && member.first != "..";
-    for (const char c : member.first) {
-      ok = ok && ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-                  c == '_' || c == '.');
+// A kind whose rules look at the object alone, and at both for updates.
+using Rules = void (*)(const json::Value& object, api::FieldErrors& errors);
+
+template <Rules kRules>
+void validate(const Context&, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  kRules(object, errors);
+}
+
+template <Rules kRules>
+void validate_data_update(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_data_update(old, object, errors);
+  kRules(object, errors);
+}
+
+void validate_slice(const Context&, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_endpoint_slice(nullptr, object, errors);
+}
+
+void validate_slice_update(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_endpoint_slice(&old, object, errors);
+}
+
+// Ports are TCP unless they say otherwise, and have a name, be it empty.
+void default_slice(json::Value& object) {
+  json::Value* ports = object.find("ports");
+  if (ports == nullptr || !ports->is_array()) return;
+  for (json::Value& port : ports->as_array()) {
+    if (!port.is_object()) continue;
+    if (port.find("name") == nullptr) port.set("name", "");
+    if (port.get_string("protocol").empty()) port.set("protocol", "TCP");
+  }
+}
+
+void default_endpoints(json::Value& object) {
+  json::Value* subsets = object.find("subsets");
+  if (subsets == nullptr || !subsets->is_array()) return;
+  for (json::Value& subset : subsets->as_array()) {
+    json::Value* ports = subset.find("ports");
+    if (ports == nullptr || !ports->is_array()) continue;
+    for (json::Value& port : ports->as_array()) {
+      if (port.is_object() && port.get_string("protocol").empty()) port.set("protocol", "TCP");
     }
-    if (ok) continue;
-    out.push_back({"FieldValueInvalid",
-                   "Invalid value: \"" + member.first +
-                       "\": a valid config key must consist of alphanumeric characters, "
-                       "'-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for "
-                       "validation is '[-._a-zA-Z0-9]+')",
-                   std::string(key) + "[" + member.first + "]"});
   }
 }
 
-void validate_config_map(const Context&, const json::Value& object, Causes& out) {
-  validate_keys(object, "data", out);
-  validate_keys(object, "binaryData", out);
-}
-
-void refuse_change_of_immutable(const json::Value& old, const json::Value& object, Causes& out) {
-  if (!old.get_bool("immutable")) return;
-  const json::Value null;
-  const auto part = [&](const json::Value& from, const char* key) {
-    return from.find(key) == nullptr ? null : *from.find(key);
-  };
-  for (const char* key : {"immutable", "data", "binaryData"}) {
-    if (part(old, key) == part(object, key)) continue;
-    out.push_back({"FieldValueForbidden", "Forbidden: field is immutable when `immutable` is set", key});
-  }
-}
-
-void update_config_map(const Context& context, const json::Value& old, const json::Value& object,
-                       Causes& out) {
-  validate_config_map(context, object, out);
-  refuse_change_of_immutable(old, object, out);
+void validate_revision_update(const Context&, const json::Value& old, const json::Value& object,
+                              Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_controller_revision(object, errors);
+  errors.immutable("data", old.find("data"), object.find("data"));
 }
 
 json::Value config_map_cell(const json::Value& object, std::string_view column, std::int64_t) {
@@ -72,26 +86,6 @@ void default_secret(json::Value& object) {
     }
   }
   object.erase("stringData");
-}
-
-void validate_secret(const Context&, const json::Value& object, Causes& out) {
-  validate_keys(object, "data", out);
-  const json::Value* data = object.find("data");
-  if (data == nullptr || !data->is_object()) return;
-  for (const json::Member& member : data->as_object()) {
-    if (member.second.is_string() && base64_decode(member.second.as_string())) continue;
-    out.push_back({"FieldValueInvalid", "Invalid value: \"<secret contents redacted>\": must be base64",
-                   "data[" + member.first + "]"});
-  }
-}
-
-void update_secret(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
-  validate_secret(context, object, out);
-  if (old.get_string("type") != object.get_string("type")) {
-    out.push_back({"FieldValueInvalid",
-                   "Invalid value: \"" + object.get_string("type") + "\": field is immutable", "type"});
-  }
-  refuse_change_of_immutable(old, object, out);
 }
 
 json::Value secret_cell(const json::Value& object, std::string_view column, std::int64_t) {
@@ -176,21 +170,23 @@ json::Value revision_cell(const json::Value& object, std::string_view column, st
 }  // namespace
 
 const Strategy& config_map_strategy() {
-  static const Strategy strategy = {.validate_create = validate_config_map,
-                                    .validate_update = update_config_map,
+  static const Strategy strategy = {.validate_create = validate<api::validate_config_map>,
+                                    .validate_update = validate_data_update<api::validate_config_map>,
                                     .table_cell = config_map_cell};
   return strategy;
 }
 const Strategy& secret_strategy() {
   static const Strategy strategy = {.default_object = default_secret,
-                                    .validate_create = validate_secret,
-                                    .validate_update = update_secret,
+                                    .validate_create = validate<api::validate_secret>,
+                                    .validate_update = validate_data_update<api::validate_secret>,
                                     .table_cell = secret_cell};
   return strategy;
 }
 const Strategy& lease_strategy() {
-  static const Strategy strategy = {
-      .allow_create_on_update = true, .allow_unconditional_update = false, .table_cell = lease_cell};
+  static const Strategy strategy = {.allow_create_on_update = true,
+                                    .allow_unconditional_update = false,
+                                    .validate_create = validate<api::validate_lease>,
+                                    .table_cell = lease_cell};
   return strategy;
 }
 const Strategy& service_account_strategy() {
@@ -198,15 +194,24 @@ const Strategy& service_account_strategy() {
   return strategy;
 }
 const Strategy& endpoints_strategy() {
-  static const Strategy strategy = {.allow_create_on_update = true, .table_cell = endpoints_cell};
+  static const Strategy strategy = {.allow_create_on_update = true,
+                                    .default_object = default_endpoints,
+                                    .validate_create = validate<api::validate_endpoints>,
+                                    .table_cell = endpoints_cell};
   return strategy;
 }
 const Strategy& endpoint_slice_strategy() {
-  static const Strategy strategy = {.has_generation = true, .table_cell = slice_cell};
+  static const Strategy strategy = {.has_generation = true,
+                                    .default_object = default_slice,
+                                    .validate_create = validate_slice,
+                                    .validate_update = validate_slice_update,
+                                    .table_cell = slice_cell};
   return strategy;
 }
 const Strategy& controller_revision_strategy() {
-  static const Strategy strategy = {.table_cell = revision_cell};
+  static const Strategy strategy = {.validate_create = validate<api::validate_controller_revision>,
+                                    .validate_update = validate_revision_update,
+                                    .table_cell = revision_cell};
   return strategy;
 }
 

@@ -1,4 +1,5 @@
 // Namespaces: phase, and the finalizer that the namespace controller takes off when all is gone.
+#include "libs/api/validation/validation.h"
 #include "libs/registry/strategy.h"
 
 namespace coxswain::registry {
@@ -31,6 +32,11 @@ bool may_be_removed(const json::Value& object) {
   return finalizers == nullptr || !finalizers->is_array() || finalizers->as_array().empty();
 }
 
+void validate_status(const Context&, const json::Value&, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_namespace_status(object, errors);
+}
+
 }  // namespace
 
 const Strategy& namespace_strategy() {
@@ -38,6 +44,7 @@ const Strategy& namespace_strategy() {
                                     .default_object = default_object,
                                     .prepare_create = prepare_create,
                                     .prepare_update = prepare_update,
+                                    .validate_status_update = validate_status,
                                     .on_terminating = on_terminating,
                                     .may_be_removed = may_be_removed};
   return strategy;

@@ -1,4 +1,5 @@
 // Nodes.
+#include "libs/api/validation/validation.h"
 #include "libs/registry/strategy.h"
 
 namespace coxswain::registry {
@@ -62,10 +63,38 @@ void selectable_fields(const json::Value& object, FieldValues& out) {
                    spec != nullptr && spec->get_bool("unschedulable") ? "true" : "false");
 }
 
+// podCIDR and the first of podCIDRs are one thing, by two names.
+void default_object(json::Value& object) {
+  json::Value* spec = object.find("spec");
+  if (spec == nullptr || !spec->is_object()) return;
+  const std::string cidr = spec->get_string("podCIDR");
+  const json::Value* list = spec->find("podCIDRs");
+  const bool empty = list == nullptr || !list->is_array() || list->as_array().empty();
+  if (!cidr.empty() && empty)
+    spec->set("podCIDRs", json::Value::array({cidr}));
+  else if (cidr.empty() && !empty && list->as_array()[0].is_string())
+    spec->set("podCIDR", std::string(list->as_array()[0].as_string()));
+}
+
+void validate_create(const Context&, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_node(object, errors);
+}
+
+void validate_update(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_node_update(old, object, errors);
+}
+
 }  // namespace
 
 const Strategy& node_strategy() {
-  static const Strategy strategy = {.selectable_fields = selectable_fields, .table_cell = table_cell};
+  static const Strategy strategy = {.default_object = default_object,
+                                    .validate_create = validate_create,
+                                    .validate_update = validate_update,
+                                    .validate_status_update = validate_update,
+                                    .selectable_fields = selectable_fields,
+                                    .table_cell = table_cell};
   return strategy;
 }
 

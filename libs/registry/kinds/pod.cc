@@ -104,16 +104,21 @@ void prepare_create(const Context&, json::Value& object) {
 }
 
 void validate_create(const Context&, const json::Value& object, Causes& out) {
-  if (const json::Value* spec = object.find("spec")) validate_pod_spec(*spec, "spec", out);
+  api::FieldErrors errors(out);
+  api::validate_new_pod(object, errors);
 }
 
-void validate_update(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
-  validate_create(context, object, out);
+void validate_update(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_pod(object, errors);
   const json::Value* before = old.find("spec");
   const json::Value* now = object.find("spec");
-  if (before == nullptr || now == nullptr) return;
+  if (before != nullptr && now != nullptr) api::validate_pod_update(*before, *now, errors);
+}
+
+void validate_status(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
   api::FieldErrors errors(out);
-  api::validate_pod_update(*before, *now, errors);
+  api::validate_pod_status(old, object, errors);
 }
 
 std::int64_t grace_period_seconds(const json::Value& object, std::optional<std::int64_t> requested) {
@@ -267,6 +272,7 @@ const Strategy& pod_strategy() {
                                     .prepare_create = prepare_create,
                                     .validate_create = validate_create,
                                     .validate_update = validate_update,
+                                    .validate_status_update = validate_status,
                                     .grace_period_seconds = grace_period_seconds,
                                     .selectable_fields = selectable_fields,
                                     .table_cell = table_cell};

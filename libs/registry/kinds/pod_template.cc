@@ -1,7 +1,6 @@
 #include "libs/registry/kinds/pod_template.h"
 
 #include "libs/api/meta/quantity.h"
-#include "libs/api/validation/validation.h"
 
 namespace coxswain::registry {
 namespace {
@@ -128,11 +127,6 @@ void default_pod_spec(json::Value& spec) {
   json::Value* volumes = spec.find("volumes");
   if (volumes == nullptr || !volumes->is_array()) return;
   for (json::Value& volume : volumes->as_array()) default_volume(volume);
-}
-
-void validate_pod_spec(const json::Value& spec, const std::string& path, Causes& out) {
-  api::FieldErrors errors(out);
-  api::validate_pod_spec(spec, path, errors);
 }
 
 std::string container_list(const json::Value* spec, const char* member) {

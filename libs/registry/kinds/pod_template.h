@@ -8,7 +8,6 @@
 namespace coxswain::registry {
 
 void default_pod_spec(json::Value& spec);
-void validate_pod_spec(const json::Value& spec, const std::string& path, Causes& out);
 // "a,b" of container names or images.
 std::string container_list(const json::Value* spec, const char* member);
 // "k=v,k2=v2,k3 in (..)"; "<none>" when empty.

@@ -6,6 +6,16 @@
 namespace coxswain::registry {
 namespace {
 
+// An ingress with an address is a virtual IP unless it says otherwise.
+void default_ip_mode(json::Value& object) {
+  json::Value* ingress = object.find_path({"status", "loadBalancer", "ingress"});
+  if (ingress == nullptr || !ingress->is_array()) return;
+  for (json::Value& entry : ingress->as_array()) {
+    if (entry.is_object() && !entry.get_string("ip").empty() && entry.find("ipMode") == nullptr)
+      entry.set("ipMode", "VIP");
+  }
+}
+
 void default_object(json::Value& object) {
   json::Value& spec = object["spec"];
   if (!spec.is_object()) return;
@@ -20,7 +30,12 @@ void default_object(json::Value& object) {
   }
   if (spec.get_string("sessionAffinity") == "None") spec.erase("sessionAffinityConfig");
   if (type != "ExternalName") set(spec, "internalTrafficPolicy", "Cluster");
-  if (type == "NodePort" || type == "LoadBalancer") set(spec, "externalTrafficPolicy", "Cluster");
+  const json::Value* external = spec.find("externalIPs");
+  const bool reachable =
+      type == "NodePort" || type == "LoadBalancer" ||
+      (type == "ClusterIP" && external != nullptr && external->is_array() && !external->as_array().empty());
+  if (reachable) set(spec, "externalTrafficPolicy", "Cluster");
+  default_ip_mode(object);
   if (type == "LoadBalancer" && spec.find("allocateLoadBalancerNodePorts") == nullptr) {
     spec.set("allocateLoadBalancerNodePorts", true);
   }
@@ -50,22 +65,21 @@ void prepare_update(const Context&, const json::Value& old, json::Value& object)
 }
 
 void validate(const Context&, const json::Value& object, Causes& out) {
-  const json::Value* spec = object.find("spec");
-  if (spec == nullptr || !spec->is_object()) {
-    out.push_back({"FieldValueRequired", "Required value", "spec"});
-    return;
-  }
   api::FieldErrors errors(out);
-  api::validate_service_spec(*spec, errors);
+  api::validate_service(object, errors);
 }
 
-void validate_update(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
-  validate(context, object, out);
+void validate_update(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
   const json::Value* before = old.find("spec");
   const json::Value* now = object.find("spec");
-  if (before == nullptr || now == nullptr) return;
+  if (before != nullptr && now != nullptr) api::validate_service_update(*before, *now, errors);
+  api::validate_service(object, errors);
+}
+
+void validate_status(const Context&, const json::Value&, const json::Value& object, Causes& out) {
   api::FieldErrors errors(out);
-  api::validate_service_update(*before, *now, errors);
+  api::validate_service_status(object, errors);
 }
 
 json::Value table_cell(const json::Value& object, std::string_view column, std::int64_t) {
@@ -120,6 +134,7 @@ const Strategy& service_strategy() {
                                     .validate_create = validate,
                                     .prepare_update = prepare_update,
                                     .validate_update = validate_update,
+                                    .validate_status_update = validate_status,
                                     .claims = service_claims,
                                     .allocate = allocate_service_addresses,
                                     .table_cell = table_cell};

@@ -33,64 +33,25 @@ void default_deployment(json::Value& object) {
 
 void prepare_create(const Context&, json::Value& object) { object.set("status", json::Value::object()); }
 
-bool selects(const json::Value& selector, const json::Value& labels) {
-  const json::Value* match = selector.find("matchLabels");
-  if (match == nullptr || !match->is_object()) return true;
-  for (const json::Member& label : match->as_object()) {
-    const json::Value* value = labels.find(label.first);
-    if (value == nullptr || !(*value == label.second)) return false;
-  }
-  return true;
-}
+using Rules = void (*)(const json::Value& object, api::FieldErrors& errors);
 
+template <Rules kRules>
 void validate(const Context&, const json::Value& object, Causes& out) {
-  const json::Value* spec = object.find("spec");
-  if (spec == nullptr || !spec->is_object()) {
-    out.push_back({"FieldValueRequired", "Required value", "spec"});
-    return;
-  }
-  if (spec->get_int("replicas") < 0) {
-    out.push_back({"FieldValueInvalid",
-                   "Invalid value: " + std::to_string(spec->get_int("replicas")) +
-                       ": must be greater than or equal to 0",
-                   "spec.replicas"});
-  }
-  const json::Value* selector = spec->find("selector");
-  const json::Value* labels = spec->find_path({"template", "metadata", "labels"});
-  const json::Value empty = json::Value::object();
-  if (selector == nullptr || !selector->is_object() ||
-      (selector->find("matchLabels") == nullptr && selector->find("matchExpressions") == nullptr)) {
-    out.push_back({"FieldValueRequired", "Required value", "spec.selector"});
-  } else if (!selects(*selector, labels == nullptr ? empty : *labels)) {
-    out.push_back({"FieldValueInvalid",
-                   "Invalid value: " + json::write(labels == nullptr ? empty : *labels) +
-                       ": `selector` does not match template `labels`",
-                   "spec.template.metadata.labels"});
-  }
   api::FieldErrors errors(out);
-  if (selector != nullptr) api::validate_label_selector(*selector, "spec.selector", errors);
-  for (const char* key : {"minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"}) {
-    errors.non_negative(std::string("spec.") + key, spec->get_int(key));
-  }
-  const json::Value* pod_template = spec->find("template");
-  api::validate_pod_template(pod_template == nullptr ? empty : *pod_template, "spec.template", errors);
-  const json::Value* pod = spec->find_path({"template", "spec"});
-  if (pod != nullptr && pod->get_string("restartPolicy", "Always") != "Always") {
-    out.push_back(
-        {"FieldValueNotSupported",
-         "Unsupported value: \"" + pod->get_string("restartPolicy") + "\": supported values: \"Always\"",
-         "spec.template.spec.restartPolicy"});
-  }
+  kRules(object, errors);
 }
 
-void validate_update(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
-  validate(context, object, out);
-  const json::Value* before = old.find_path({"spec", "selector"});
-  const json::Value* now = object.find_path({"spec", "selector"});
-  if (before != nullptr && now != nullptr && !(*before == *now)) {
-    out.push_back({"FieldValueInvalid", "Invalid value: " + json::write(*now) + ": field is immutable",
-                   "spec.selector"});
-  }
+template <Rules kRules>
+void validate_update(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  kRules(object, errors);
+  errors.immutable("spec.selector", old.find_path({"spec", "selector"}),
+                   object.find_path({"spec", "selector"}));
+}
+
+void validate_status(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_workload_status(old, object, errors);
 }
 
 std::int64_t number(const json::Value& object, const char* section, const char* key) {
@@ -128,8 +89,9 @@ const Strategy& deployment_strategy() {
   static const Strategy strategy = {.has_generation = true,
                                     .default_object = default_deployment,
                                     .prepare_create = prepare_create,
-                                    .validate_create = validate,
-                                    .validate_update = validate_update,
+                                    .validate_create = validate<api::validate_deployment>,
+                                    .validate_update = validate_update<api::validate_deployment>,
+                                    .validate_status_update = validate_status,
                                     .table_cell = deployment_cell};
   return strategy;
 }
@@ -138,8 +100,9 @@ const Strategy& replica_set_strategy() {
   static const Strategy strategy = {.has_generation = true,
                                     .default_object = default_template,
                                     .prepare_create = prepare_create,
-                                    .validate_create = validate,
-                                    .validate_update = validate_update,
+                                    .validate_create = validate<api::validate_replica_set>,
+                                    .validate_update = validate_update<api::validate_replica_set>,
+                                    .validate_status_update = validate_status,
                                     .table_cell = replica_set_cell};
   return strategy;
 }
