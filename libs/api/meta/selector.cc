@@ -230,6 +230,7 @@ Result<LabelSelector> LabelSelector::from_json(const json::Value& selector) {
       for (const json::Value& value : values->as_array()) {
         if (value.is_string()) requirement.values.push_back(value.as_string());
       }
+      std::sort(requirement.values.begin(), requirement.values.end());
     }
     out.requirements_.push_back(std::move(requirement));
   }

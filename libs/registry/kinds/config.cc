@@ -105,53 +105,52 @@ json::Value service_account_cell(const json::Value& object, std::string_view col
                                                    : 0;
 }
 
-std::string first_few(const std::vector<std::string>& items) {
-  if (items.empty()) return "<none>";
+std::string first_few(const std::vector<std::string>& items, const char* none) {
   std::string text;
   for (std::size_t i = 0; i < items.size() && i < 3; ++i) text += (i == 0 ? "" : ",") + items[i];
-  if (items.size() > 3) text += " + " + std::to_string(items.size() - 3) + " more...";
-  return text;
+  if (items.size() > 3) return text + " + " + std::to_string(items.size() - 3) + " more...";
+  return text.empty() ? none : text;
+}
+
+std::string host_port(const std::string& ip, std::int64_t port) {
+  const bool v6 = ip.find(':') != std::string::npos;
+  return (v6 ? "[" + ip + "]" : ip) + ":" + std::to_string(port);
 }
 
 json::Value endpoints_cell(const json::Value& object, std::string_view column, std::int64_t) {
   if (column != "Endpoints") return nullptr;
   std::vector<std::string> items;
-  const json::Value* subsets = object.find("subsets");
-  if (subsets == nullptr || !subsets->is_array()) return "<none>";
-  for (const json::Value& subset : subsets->as_array()) {
-    const json::Value* addresses = subset.find("addresses");
-    const json::Value* ports = subset.find("ports");
-    if (addresses == nullptr || !addresses->is_array()) continue;
-    for (const json::Value& address : addresses->as_array()) {
-      if (ports == nullptr || !ports->is_array() || ports->as_array().empty()) {
-        items.push_back(address.get_string("ip"));
-        continue;
-      }
-      for (const json::Value& port : ports->as_array()) {
-        items.push_back(address.get_string("ip") + ":" + std::to_string(port.get_int("port")));
-      }
+  for (const json::Value& subset : api::list_at(object, "subsets")) {
+    const json::Array& addresses = api::list_at(subset, "addresses");
+    const json::Array& ports = api::list_at(subset, "ports");
+    if (ports.empty()) {  // a headless Service
+      for (const json::Value& address : addresses) items.push_back(address.get_string("ip"));
+    }
+    for (const json::Value& port : ports) {
+      for (const json::Value& address : addresses)
+        items.push_back(host_port(address.get_string("ip"), port.get_int("port")));
     }
   }
-  return first_few(items);
+  return first_few(items, "<none>");
 }
 
 json::Value slice_cell(const json::Value& object, std::string_view column, std::int64_t) {
   std::vector<std::string> items;
-  const bool ports = column == "Ports";
-  if (!ports && column != "Endpoints") return nullptr;
-  const json::Value* list = object.find(ports ? "ports" : "endpoints");
-  if (list == nullptr || !list->is_array()) return ports ? "<unset>" : "<unset>";
-  for (const json::Value& item : list->as_array()) {
-    if (ports) {
-      items.push_back(item.find("port") == nullptr ? "*" : std::to_string(item.get_int("port")));
-      continue;
+  if (column == "Ports") {
+    for (const json::Value& port : api::list_at(object, "ports")) {
+      const bool numbered = port.find("port") != nullptr;
+      const bool named = port.find("name") != nullptr;
+      items.push_back(numbered ? std::to_string(port.get_int("port"))
+                               : (named ? port.get_string("name") : "*"));
     }
-    const json::Value* addresses = item.find("addresses");
-    if (addresses == nullptr || !addresses->is_array()) continue;
-    for (const json::Value& address : addresses->as_array())
+    return first_few(items, "<unset>");
+  }
+  if (column != "Endpoints") return nullptr;
+  for (const json::Value& endpoint : api::list_at(object, "endpoints")) {
+    for (const json::Value& address : api::list_at(endpoint, "addresses"))
       items.push_back(address.is_string() ? address.as_string() : "");
   }
-  return items.empty() ? "<unset>" : first_few(items);
+  return first_few(items, "<unset>");
 }
 
 json::Value revision_cell(const json::Value& object, std::string_view column, std::int64_t) {
@@ -160,8 +159,11 @@ json::Value revision_cell(const json::Value& object, std::string_view column, st
   const json::Value* owners = object.find_path({"metadata", "ownerReferences"});
   if (owners != nullptr && owners->is_array()) {
     for (const json::Value& owner : owners->as_array()) {
-      if (owner.get_bool("controller"))
-        return to_lower(owner.get_string("kind")) + "/" + owner.get_string("name");
+      if (!owner.get_bool("controller")) continue;
+      const std::string version = owner.get_string("apiVersion");
+      const std::size_t slash = version.find('/');
+      const std::string group = slash == std::string::npos ? "" : "." + version.substr(0, slash);
+      return to_lower(owner.get_string("kind") + group) + "/" + owner.get_string("name");
     }
   }
   return "<none>";

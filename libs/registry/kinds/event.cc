@@ -1,7 +1,6 @@
 // Events: one stored form (core/v1), two served ones. events.k8s.io/v1 renames most members.
-#include <algorithm>
-
 #include "libs/api/validation/validation.h"
+#include "libs/common/base/strings.h"
 #include "libs/registry/strategy.h"
 #include "libs/registry/table.h"
 
@@ -58,39 +57,35 @@ json::Value table_cell(const json::Value& object, std::string_view column, std::
   const json::Value& time = event_time == nullptr ? none : *event_time;
   const json::Value& first = either(object, "firstTimestamp", "deprecatedFirstTimestamp");
   const json::Value& last = either(object, "lastTimestamp", "deprecatedLastTimestamp");
+  const auto text = [](const json::Value& value) {
+    return value.is_string() ? value.as_string() : std::string();
+  };
+  const json::Value* series = object.find("series");
+  if (series != nullptr && !series->is_object()) series = nullptr;
   if (column == "Last Seen") {
-    if (const json::Value* series = object.find_path({"series", "lastObservedTime"}))
-      return human_age(series, now_unix_ms);
-    return age(last, time, now_unix_ms);
+    if (series != nullptr) return human_age(series->find("lastObservedTime"), now_unix_ms);
+    return last.is_string() ? human_age(&last, now_unix_ms) : age(first, time, now_unix_ms);
   }
   if (column == "First Seen") return age(first, time, now_unix_ms);
   if (column == "Object") {
-    std::string kind = regarding.get_string("kind");
-    std::transform(kind.begin(), kind.end(), kind.begin(),
-                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
-    return kind + "/" + regarding.get_string("name");
+    const std::string kind = to_lower(regarding.get_string("kind"));
+    const std::string name = regarding.get_string("name");
+    return name.empty() ? kind : kind + "/" + name;
   }
   if (column == "Subobject") return regarding.get_string("fieldPath");
   if (column == "Source") {
     const json::Value& source = either(object, "source", "deprecatedSource");
-    std::string text = source.get_string("component");
-    if (text.empty())
-      text = either(object, "reportingComponent", "reportingController").is_string()
-                 ? either(object, "reportingComponent", "reportingController").as_string()
-                 : "";
-    const std::string host = source.get_string("host");
-    return host.empty() ? text : text + ", " + host;
+    std::string component = source.get_string("component");
+    if (component.empty()) component = text(either(object, "reportingComponent", "reportingController"));
+    std::string instance = source.get_string("host");
+    if (instance.empty()) instance = object.get_string("reportingInstance");
+    return instance.empty() ? component : component + ", " + instance;
   }
-  if (column == "Message") {
-    const json::Value& message = either(object, "message", "note");
-    return message.is_string() ? message : json::Value("");
-  }
+  if (column == "Message") return std::string(trim(text(either(object, "message", "note"))));
   if (column == "Count") {
+    if (series != nullptr) return series->get_int("count");
     const json::Value& count = either(object, "count", "deprecatedCount");
-    if (const json::Value* series = object.find("series"); series != nullptr && series->is_object()) {
-      return std::to_string(series->get_int("count"));
-    }
-    return std::to_string(count.type() == json::Type::kInt ? count.as_int() : 1);
+    return count.type() == json::Type::kInt && count.as_int() != 0 ? count.as_int() : 1;
   }
   return nullptr;
 }

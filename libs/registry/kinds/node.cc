@@ -1,4 +1,6 @@
 // Nodes.
+#include <set>
+
 #include "libs/api/validation/validation.h"
 #include "libs/registry/strategy.h"
 
@@ -31,14 +33,19 @@ std::string status_text(const json::Value& object) {
 
 std::string roles(const json::Value& object) {
   constexpr std::string_view kPrefix = "node-role.kubernetes.io/";
-  std::string text;
+  std::set<std::string> roles;
   const json::Value* labels = object.find_path({"metadata", "labels"});
   if (labels != nullptr && labels->is_object()) {
     for (const json::Member& label : labels->as_object()) {
-      if (label.first.rfind(kPrefix, 0) != 0 || label.first.size() == kPrefix.size()) continue;
-      text += (text.empty() ? "" : ",") + label.first.substr(kPrefix.size());
+      if (label.first.rfind(kPrefix, 0) == 0 && label.first.size() > kPrefix.size())
+        roles.insert(label.first.substr(kPrefix.size()));
+      if (label.first == "kubernetes.io/role" && label.second.is_string() &&
+          !label.second.as_string().empty())
+        roles.insert(label.second.as_string());
     }
   }
+  std::string text;
+  for (const std::string& role : roles) text += (text.empty() ? "" : ",") + role;
   return text.empty() ? "<none>" : text;
 }
 

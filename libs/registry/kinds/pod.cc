@@ -88,11 +88,21 @@ void add_toleration(json::Value& spec, const char* key) {
       {{"key", key}, {"operator", "Exists"}, {"effect", "NoExecute"}, {"tolerationSeconds", 300}}));
 }
 
-void prepare_create(const Context&, json::Value& object) {
+void prepare_create(const Context& context, json::Value& object) {
   if (object.find("spec") == nullptr) object.set("spec", json::Value::object());
   const std::string qos = qos_class(*object.find("spec"));
   object.set("status", json::Value::object({{"phase", "Pending"}, {"qosClass", qos}}));
   json::Value& spec = object["spec"];  // after the last new member: references move
+  if (!api::list_at(spec, "schedulingGates").empty()) {
+    object.find("status")->set(
+        "conditions", json::Value::array({json::Value::object(
+                          {{"type", "PodScheduled"},
+                           {"status", "False"},
+                           {"lastProbeTime", nullptr},
+                           {"lastTransitionTime", format_rfc3339(context.now_unix_ms)},
+                           {"reason", "SchedulingGated"},
+                           {"message", "Scheduling is blocked due to non-empty scheduling gates"}})}));
+  }
   if (spec.get_string("serviceAccountName").empty()) {
     spec.set("serviceAccountName", "default");
     spec.set("serviceAccount", "default");
@@ -138,72 +148,115 @@ struct Counts {
   std::int64_t last_restart_unix_ms = 0;
 };
 
-std::string init_reason(const json::Value& object) {
-  const json::Value* statuses = object.find_path({"status", "initContainerStatuses"});
-  const json::Value* specs = object.find_path({"spec", "initContainers"});
-  if (statuses == nullptr || !statuses->is_array() || specs == nullptr || !specs->is_array()) return {};
-  std::size_t done = 0;
-  for (const json::Value& status : statuses->as_array()) {
-    const json::Value* terminated = status.find_path({"state", "terminated"});
-    if (terminated != nullptr && terminated->get_int("exitCode") == 0) {
-      ++done;
+const json::Array& list_in(const json::Value& object, const char* section, const char* list) {
+  static const json::Value none;
+  const json::Value* part = object.find(section);
+  return api::list_at(part == nullptr ? none : *part, list);
+}
+
+bool sidecar(const json::Value& object, const std::string& name) {
+  for (const json::Value& container : list_in(object, "spec", "initContainers")) {
+    if (container.get_string("name") == name) return container.get_string("restartPolicy") == "Always";
+  }
+  return false;
+}
+
+const json::Value* state(const json::Value& status, const char* name) {
+  const json::Value* value = status.find_path({"state", name});
+  return value != nullptr && value->is_object() ? value : nullptr;
+}
+
+// "Error", "Signal:9" or "ExitCode:1".
+std::string end_of(const json::Value& terminated) {
+  const std::string reason = terminated.get_string("reason");
+  if (!reason.empty()) return reason;
+  const std::int64_t signal = terminated.get_int("signal");
+  return signal != 0 ? "Signal:" + std::to_string(signal)
+                     : "ExitCode:" + std::to_string(terminated.get_int("exitCode"));
+}
+
+void count_restarts(const json::Value& status, Counts& counts) {
+  counts.restarts += status.get_int("restartCount");
+  std::int64_t finished = 0;
+  if (parse_rfc3339(status.get_string_path({"lastState", "terminated", "finishedAt"}), &finished))
+    counts.last_restart_unix_ms = std::max(counts.last_restart_unix_ms, finished);
+}
+
+bool has_condition(const json::Value& object, std::string_view type) {
+  for (const json::Value& condition : list_in(object, "status", "conditions")) {
+    if (condition.get_string("type") == type && condition.get_string("status") == "True") return true;
+  }
+  return false;
+}
+
+// The first init container that is not through names the pod's state. Empty: all are through. `sidecars`
+// gets the restarts of those that go on beside the pod.
+std::string count_init(const json::Value& object, Counts& counts, Counts& sidecars) {
+  std::size_t index = 0;
+  for (const json::Value& status : list_in(object, "status", "initContainerStatuses")) {
+    const std::size_t place = index++;
+    const bool restartable = sidecar(object, status.get_string("name"));
+    count_restarts(status, counts);
+    if (restartable) count_restarts(status, sidecars);
+    const json::Value* terminated = state(status, "terminated");
+    if (terminated != nullptr && terminated->get_int("exitCode") == 0) continue;
+    if (restartable && status.get_bool("started")) {
+      if (status.get_bool("ready")) ++counts.ready;
       continue;
     }
-    if (status.get_bool("started") && status.find_path({"state", "running"}) != nullptr) {  // a sidecar
-      ++done;
-      continue;
-    }
-    if (terminated != nullptr) {
-      const std::string reason = terminated->get_string("reason");
-      return "Init:" +
-             (reason.empty() ? "ExitCode:" + std::to_string(terminated->get_int("exitCode")) : reason);
-    }
+    if (terminated != nullptr) return "Init:" + end_of(*terminated);
     const std::string waiting = status.get_string_path({"state", "waiting", "reason"});
     if (!waiting.empty() && waiting != "PodInitializing") return "Init:" + waiting;
-    return "Init:" + std::to_string(done) + "/" + std::to_string(specs->as_array().size());
+    return "Init:" + std::to_string(place) + "/" +
+           std::to_string(list_in(object, "spec", "initContainers").size());
   }
   return {};
 }
 
-Counts count(const json::Value& object) {
-  Counts counts;
-  const json::Value* containers = object.find_path({"spec", "containers"});
-  if (containers != nullptr && containers->is_array())
-    counts.total = static_cast<std::int64_t>(containers->as_array().size());
-  counts.reason = object.get_string_path({"status", "reason"});
-  if (counts.reason.empty()) counts.reason = object.get_string_path({"status", "phase"});
-  const json::Value* gates = object.find_path({"spec", "schedulingGates"});
-  if (gates != nullptr && gates->is_array() && !gates->as_array().empty()) counts.reason = "SchedulingGated";
-  const std::string init = init_reason(object);
+void count_containers(const json::Value& object, Counts& counts) {
   bool running = false;
-  const json::Value* statuses = object.find_path({"status", "containerStatuses"});
-  if (statuses != nullptr && statuses->is_array()) {
-    for (auto at = statuses->as_array().rbegin(); at != statuses->as_array().rend(); ++at) {
-      counts.restarts += at->get_int("restartCount");
-      std::int64_t finished = 0;
-      if (parse_rfc3339(at->get_string_path({"lastState", "terminated", "finishedAt"}), &finished)) {
-        counts.last_restart_unix_ms = std::max(counts.last_restart_unix_ms, finished);
-      }
-      if (at->get_bool("ready")) {
-        ++counts.ready;
-        running = true;
-      }
-      if (!init.empty()) continue;
-      const std::string waiting = at->get_string_path({"state", "waiting", "reason"});
-      const json::Value* terminated = at->find_path({"state", "terminated"});
-      if (!waiting.empty()) {
-        counts.reason = waiting;
-      } else if (terminated != nullptr) {
-        counts.reason = terminated->get_string("reason");
-        if (counts.reason.empty())
-          counts.reason = "ExitCode:" + std::to_string(terminated->get_int("exitCode"));
-      }
+  const json::Array& statuses = list_in(object, "status", "containerStatuses");
+  for (auto status = statuses.rbegin(); status != statuses.rend(); ++status) {
+    count_restarts(*status, counts);
+    const std::string waiting = status->get_string_path({"state", "waiting", "reason"});
+    if (!waiting.empty()) {
+      counts.reason = waiting;
+    } else if (const json::Value* terminated = state(*status, "terminated")) {
+      counts.reason = end_of(*terminated);
+    } else if (status->get_bool("ready") && state(*status, "running") != nullptr) {
+      running = true;
+      ++counts.ready;
     }
   }
+  if (counts.reason == "Completed" && running)
+    counts.reason = has_condition(object, "Ready") ? "Running" : "NotReady";
+}
+
+Counts count(const json::Value& object) {
+  Counts counts;
+  counts.total = static_cast<std::int64_t>(list_in(object, "spec", "containers").size());
+  for (const json::Value& container : list_in(object, "spec", "initContainers"))
+    counts.total += container.get_string("restartPolicy") == "Always" ? 1 : 0;
+  const std::string phase = object.get_string_path({"status", "phase"});
+  const std::string why = object.get_string_path({"status", "reason"});
+  counts.reason = why.empty() ? phase : why;
+  for (const json::Value& condition : list_in(object, "status", "conditions")) {
+    if (condition.get_string("type") == "PodScheduled" && condition.get_string("reason") == "SchedulingGated")
+      counts.reason = "SchedulingGated";
+  }
+  Counts sidecars;
+  const std::string init = count_init(object, counts, sidecars);
   if (!init.empty()) counts.reason = init;
-  if (counts.reason == "Completed" && running) counts.reason = "Running";
+  if (init.empty() || has_condition(object, "Initialized")) {
+    counts.restarts = sidecars.restarts;
+    counts.last_restart_unix_ms = sidecars.last_restart_unix_ms;
+    count_containers(object, counts);
+  }
   if (object.find_path({"metadata", "deletionTimestamp"}) != nullptr) {
-    counts.reason = object.get_string_path({"status", "reason"}) == "NodeLost" ? "Unknown" : "Terminating";
+    if (why == "NodeLost")
+      counts.reason = "Unknown";
+    else if (phase != "Succeeded" && phase != "Failed")
+      counts.reason = "Terminating";
   }
   return counts;
 }
@@ -242,7 +295,10 @@ json::Value table_cell(const json::Value& object, std::string_view column, std::
     }
     return text;
   }
-  if (column == "IP") return or_none(object.get_string_path({"status", "podIP"}));
+  if (column == "IP") {
+    const json::Array& ips = list_in(object, "status", "podIPs");
+    return or_none(ips.empty() ? object.get_string_path({"status", "podIP"}) : ips[0].get_string("ip"));
+  }
   if (column == "Node") return or_none(object.get_string_path({"spec", "nodeName"}));
   if (column == "Readiness Gates") return readiness_gates(object);
   if (column == "Nominated Node") return or_none(object.get_string_path({"status", "nominatedNodeName"}));

@@ -1,6 +1,9 @@
 #include "libs/registry/kinds/pod_template.h"
 
+#include <map>
+
 #include "libs/api/meta/quantity.h"
+#include "libs/api/meta/selector.h"
 
 namespace coxswain::registry {
 namespace {
@@ -140,14 +143,20 @@ std::string container_list(const json::Value* spec, const char* member) {
 }
 
 std::string selector_cell(const json::Value* selector) {
-  std::string text;
-  const json::Value* labels = selector == nullptr ? nullptr : selector->find("matchLabels");
-  if (labels == nullptr) labels = selector;
+  if (selector == nullptr) return "<none>";
+  const Result<api::LabelSelector> parsed = api::LabelSelector::from_json(*selector);
+  const std::string text = parsed.ok() ? parsed->to_string() : "<error>";
+  return text.empty() ? "<none>" : text;
+}
+
+std::string map_cell(const json::Value* labels) {
+  std::map<std::string, std::string> sorted;
   if (labels == nullptr || !labels->is_object()) return "<none>";
   for (const json::Member& label : labels->as_object()) {
-    if (label.second.is_string())
-      text += (text.empty() ? "" : ",") + label.first + "=" + label.second.as_string();
+    if (label.second.is_string()) sorted.emplace(label.first, label.second.as_string());
   }
+  std::string text;
+  for (const auto& [key, value] : sorted) text += (text.empty() ? "" : ",") + key + "=" + value;
   return text.empty() ? "<none>" : text;
 }
 

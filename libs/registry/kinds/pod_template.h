@@ -10,7 +10,9 @@ namespace coxswain::registry {
 void default_pod_spec(json::Value& spec);
 // "a,b" of container names or images.
 std::string container_list(const json::Value* spec, const char* member);
-// "k=v,k2=v2,k3 in (..)"; "<none>" when empty.
+// A LabelSelector as text, "k=v,k2 in (a,b)"; "<none>" when it selects everything.
 std::string selector_cell(const json::Value* selector);
+// A map of labels as text, sorted by key; "<none>" when empty.
+std::string map_cell(const json::Value* labels);
 
 }  // namespace coxswain::registry

@@ -1,6 +1,10 @@
 // Services: addresses are allocated with the object (cluster/service_addresses.h).
+#include <set>
+
 #include "libs/api/validation/validation.h"
+#include "libs/common/base/strings.h"
 #include "libs/registry/cluster/service_addresses.h"
+#include "libs/registry/kinds/pod_template.h"
 #include "libs/registry/strategy.h"
 
 namespace coxswain::registry {
@@ -82,6 +86,26 @@ void validate_status(const Context&, const json::Value&, const json::Value& obje
   api::validate_service_status(object, errors);
 }
 
+std::string external_ip(const json::Value& object, const json::Value& spec) {
+  const std::string type = spec.get_string("type");
+  if (type == "ExternalName") return spec.get_string("externalName");
+  std::set<std::string> ingress;
+  if (const json::Value* balancer = object.find_path({"status", "loadBalancer"});
+      type == "LoadBalancer" && balancer != nullptr) {
+    for (const json::Value& entry : api::list_at(*balancer, "ingress")) {
+      const std::string ip = entry.get_string("ip");
+      const std::string name = ip.empty() ? entry.get_string("hostname") : ip;
+      if (!name.empty()) ingress.insert(name);
+    }
+  }
+  std::vector<std::string> all(ingress.begin(), ingress.end());
+  for (const json::Value& ip : api::list_at(spec, "externalIPs")) {
+    if (ip.is_string()) all.push_back(ip.as_string());
+  }
+  if (!all.empty()) return join(all, ",");
+  return type == "LoadBalancer" ? "<pending>" : "<none>";
+}
+
 json::Value table_cell(const json::Value& object, std::string_view column, std::int64_t) {
   const json::Value* spec = object.find("spec");
   if (spec == nullptr) return nullptr;
@@ -89,39 +113,18 @@ json::Value table_cell(const json::Value& object, std::string_view column, std::
     const std::string ip = spec->get_string("clusterIP");
     return ip.empty() ? "<none>" : ip;
   }
-  if (column == "External-IP") {
-    const std::string type = spec->get_string("type");
-    if (type == "ExternalName") return spec->get_string("externalName");
-    std::string text;
-    const json::Value* ips = spec->find("externalIPs");
-    if (ips != nullptr && ips->is_array()) {
-      for (const json::Value& ip : ips->as_array())
-        text += (text.empty() ? "" : ",") + (ip.is_string() ? ip.as_string() : "");
-    }
-    return text.empty() ? (type == "LoadBalancer" ? "<pending>" : "<none>") : text;
-  }
+  if (column == "External-IP") return external_ip(object, *spec);
   if (column == "Port(s)") {
     std::string text;
-    const json::Value* ports = spec->find("ports");
-    if (ports == nullptr || !ports->is_array()) return "<none>";
-    for (const json::Value& port : ports->as_array()) {
+    for (const json::Value& port : api::list_at(*spec, "ports")) {
       if (!text.empty()) text += ',';
       text += std::to_string(port.get_int("port"));
       if (port.get_int("nodePort") != 0) text += ":" + std::to_string(port.get_int("nodePort"));
       text += "/" + port.get_string("protocol", "TCP");
     }
-    return text;
-  }
-  if (column == "Selector") {
-    std::string text;
-    const json::Value* selector = spec->find("selector");
-    if (selector == nullptr || !selector->is_object()) return "<none>";
-    for (const json::Member& label : selector->as_object()) {
-      text += (text.empty() ? "" : ",") + label.first + "=" +
-              (label.second.is_string() ? label.second.as_string() : "");
-    }
     return text.empty() ? "<none>" : text;
   }
+  if (column == "Selector") return map_cell(spec->find("selector"));
   return nullptr;
 }
 

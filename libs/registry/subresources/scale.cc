@@ -1,4 +1,5 @@
 // autoscaling/v1 Scale of Deployments and ReplicaSets: a view of spec.replicas and status.replicas.
+#include "libs/api/meta/selector.h"
 #include "libs/registry/library.h"
 #include "libs/registry/media.h"
 #include "libs/registry/shape.h"
@@ -8,36 +9,10 @@ namespace coxswain::registry {
 namespace {
 
 std::string selector_text(const json::Value& object) {
-  std::string text;
-  const auto add = [&text](const std::string& term) {
-    if (!text.empty()) text += ',';
-    text += term;
-  };
   const json::Value* selector = object.find_path({"spec", "selector"});
-  if (selector == nullptr) return text;
-  if (const json::Value* labels = selector->find("matchLabels"); labels != nullptr && labels->is_object()) {
-    for (const json::Member& label : labels->as_object()) {
-      if (label.second.is_string()) add(label.first + "=" + label.second.as_string());
-    }
-  }
-  const json::Value* expressions = selector->find("matchExpressions");
-  if (expressions == nullptr || !expressions->is_array()) return text;
-  for (const json::Value& expression : expressions->as_array()) {
-    const std::string key = expression.get_string("key");
-    const std::string op = expression.get_string("operator");
-    std::string values;
-    if (const json::Value* list = expression.find("values"); list != nullptr && list->is_array()) {
-      for (const json::Value& value : list->as_array()) {
-        if (!values.empty()) values += ',';
-        if (value.is_string()) values += value.as_string();
-      }
-    }
-    if (op == "In") add(key + " in (" + values + ")");
-    if (op == "NotIn") add(key + " notin (" + values + ")");
-    if (op == "Exists") add(key);
-    if (op == "DoesNotExist") add("!" + key);
-  }
-  return text;
+  if (selector == nullptr) return {};
+  const Result<api::LabelSelector> parsed = api::LabelSelector::from_json(*selector);
+  return parsed.ok() ? parsed->to_string() : std::string();
 }
 
 json::Value to_scale(const json::Value& object) {
