@@ -6,6 +6,7 @@
 #include "libs/common/base/strings.h"
 #include "libs/common/log/log.h"
 #include "services/kubelet/core/container_spec.h"
+#include "services/kubelet/core/image_name.h"
 #include "services/kubelet/node/network.h"
 #include "services/kubelet/pods/pod_manager.h"
 #include "services/kubelet/runtime/pause_image.h"
@@ -135,18 +136,26 @@ void PodManager::fail_start(Entry& entry, const std::string& container, const st
 bool PodManager::ensure_image(Entry& entry, const Action& action) {
   const v1::Container* c = find_container(*entry.pod, action.container);
   if (!c) return false;
+  if (const char* problem = image_name_problem(c->image)) {
+    const std::string message = "Failed to apply default image tag \"" + c->image +
+                                "\": couldn't parse image name \"" + c->image + "\": " + problem;
+    if (entry.memory.notes[c->name].reason != "InvalidImageName") {
+      cluster_.event(*entry.pod, c->name, true, "InspectFailed", message);
+      cluster_.event(*entry.pod, c->name, true, "Failed", "Error: InvalidImageName");
+    }
+    fail_start(entry, c->name, "InvalidImageName", message, kRetryMs);
+    return true;
+  }
   std::string policy = c->imagePullPolicy;
   if (policy.empty()) policy = "IfNotPresent";
   if (policy == "Always") {
-    start_pull(entry, *c, true);
+    start_pull(entry, *c);
     return true;
   }
   auto image = runtime_.find_image(c->image);
   if (!image.ok()) {
     runtime_failed(image.error());
-    const bool bad = image.error().code == ErrorCode::kInvalidArgument;
-    fail_start(entry, c->name, bad ? "InvalidImageName" : "ImageInspectError", image.error().message,
-               kRetryMs);
+    fail_start(entry, c->name, "ImageInspectError", image.error().message, kRetryMs);
     return true;
   }
   if (image->has_value()) {
@@ -169,11 +178,11 @@ bool PodManager::ensure_image(Entry& entry, const Action& action) {
     fail_start(entry, c->name, "ErrImageNeverPull", message, kRetryMs);
     return true;
   }
-  start_pull(entry, *c, false);
+  start_pull(entry, *c);
   return true;
 }
 
-void PodManager::start_pull(Entry& entry, const v1::Container& c, bool always) {
+void PodManager::start_pull(Entry& entry, const v1::Container& c) {
   const std::string uid = entry.pod->metadata.uid;
   const std::string key = uid + " " + c.image;
   const std::int64_t now = unix_now();
@@ -193,7 +202,7 @@ void PodManager::start_pull(Entry& entry, const v1::Container& c, bool always) {
   const std::string name = c.name, image = c.image;
   const std::string auth = image_auth(*entry.pod, image);
   const auto pod = entry.pod;
-  run_async([this, uid, key, name, image, auth, pod, always] {
+  run_async([this, uid, key, name, image, auth, pod] {
     const std::int64_t began = unix_now();
     auto pulled = runtime_.pull(image, auth);
     const std::int64_t ended = unix_now();
@@ -211,7 +220,6 @@ void PodManager::start_pull(Entry& entry, const v1::Container& c, bool always) {
       });
       return;
     }
-    (void)always;
     const std::string why = pulled.error().message;
     const std::string message = "failed to pull image \"" + image + "\": " + why;
     {

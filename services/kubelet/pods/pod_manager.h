@@ -85,7 +85,7 @@ class PodManager {
   bool prepare_volumes(Entry& entry);
   bool create_sandbox(Entry& entry, const Action& action);
   bool ensure_image(Entry& entry, const Action& action);
-  void start_pull(Entry& entry, const v1::Container& container, bool always);
+  void start_pull(Entry& entry, const v1::Container& container);
   bool start_container(Entry& entry, const Action& action);
   Result<ContainerSpec> make_spec(Entry& entry, const v1::Container& container, const Action& action);
   void post_start(Entry& entry, const v1::Container& container, const ObservedContainer& running);
