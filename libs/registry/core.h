@@ -53,6 +53,8 @@ struct Call {
   std::int64_t started_ms = 0;
   bool dry_run = false;
   std::vector<std::string> warnings;
+  // What the answer shows of an object; null: the object itself. (Scale is a view of what is stored.)
+  json::Value (*present)(const json::Value& served) = nullptr;
 
   Call(Core& c, std::shared_ptr<http::Exchange> e) : core(c), exchange(std::move(e)) {}
   const http::Request& request() const { return exchange->request(); }

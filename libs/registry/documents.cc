@@ -12,7 +12,13 @@ namespace {
 
 namespace schema = api::schema;
 
-api::Status strict_error(const std::vector<std::string>& unknown,
+api::Status undecodable(const schema::Resource& resource, const std::string& why) {
+  const std::string kind(resource.kind);
+  return api::bad_request(kind + " in version \"" + std::string(resource.version) +
+                          "\" cannot be handled as a " + kind + ": " + why);
+}
+
+api::Status strict_error(const schema::Resource& resource, const std::vector<std::string>& unknown,
                          const std::vector<std::string>& duplicates) {
   std::string message = "strict decoding error: ";
   bool first = true;
@@ -23,13 +29,14 @@ api::Status strict_error(const std::vector<std::string>& unknown,
   };
   for (const std::string& path : unknown) add("unknown field \"" + path + "\"");
   for (const std::string& path : duplicates) add("duplicate field \"" + path + "\"");
-  return api::bad_request(message);
+  return undecodable(resource, message);
 }
 
-api::ApiResult<void> report(std::vector<std::string> unknown, const std::vector<std::string>& duplicates,
-                            FieldValidation validation, std::vector<std::string>* warnings) {
+api::ApiResult<void> report(const schema::Resource& resource, std::vector<std::string> unknown,
+                            const std::vector<std::string>& duplicates, FieldValidation validation,
+                            std::vector<std::string>* warnings) {
   if (validation == FieldValidation::kIgnore || (unknown.empty() && duplicates.empty())) return {};
-  if (validation == FieldValidation::kStrict) return strict_error(unknown, duplicates);
+  if (validation == FieldValidation::kStrict) return strict_error(resource, unknown, duplicates);
   if (warnings == nullptr) return {};
   for (const std::string& path : unknown) warnings->push_back("unknown field \"" + path + "\"");
   for (const std::string& path : duplicates) warnings->push_back("duplicate field \"" + path + "\"");
@@ -121,12 +128,9 @@ api::ApiResult<void> settle_unknown_fields(const schema::Resource& resource, jso
   Causes causes;
   library::check(*resource.type, object, causes);
   if (!causes.empty()) {
-    const std::string kind(resource.kind);
-    return api::bad_request(kind + " in version \"" + std::string(resource.version) +
-                            "\" cannot be handled as a " + kind + ": " + causes.front().field + ": " +
-                            causes.front().message);
+    return undecodable(resource, causes.front().message);
   }
-  return report(std::move(unknown), duplicates, validation, warnings);
+  return report(resource, std::move(unknown), duplicates, validation, warnings);
 }
 
 void apply_defaults(const schema::Resource& resource, const Strategy& strategy, json::Value& object) {

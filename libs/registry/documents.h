@@ -28,7 +28,7 @@ api::ApiResult<json::Value> decode_object(const api::schema::Resource& resource,
 // A body of any known kind (DeleteOptions, Scale, Binding, Eviction): JSON, YAML or protobuf, unchecked.
 api::ApiResult<json::Value> decode_any(std::string_view body, BodyType type);
 
-// Drops unknown fields of a document that has been patched; see decode_object.
+// Drops unknown fields of a document and checks the types of the rest; 400, see decode_object.
 api::ApiResult<void> settle_unknown_fields(const api::schema::Resource& resource, json::Value& object,
                                            std::vector<std::string> duplicates, FieldValidation validation,
                                            std::vector<std::string>* warnings);

@@ -79,7 +79,7 @@ void respond_success(const CallPtr& call, const std::string& uid) {
 void respond_entry(const CallPtr& call, int code, const store::EntryPtr& entry) {
   const Output& output = call->output;
   if (output.shape == Output::Shape::kFull && !output.yaml && !output.pretty &&
-      call->strategy->from_storage == nullptr) {
+      call->strategy->from_storage == nullptr && call->present == nullptr) {
     http::Response response;
     response.status = code;
     response.headers.emplace_back("Content-Type", "application/json");
@@ -91,6 +91,7 @@ void respond_entry(const CallPtr& call, int code, const store::EntryPtr& entry) 
 }
 
 void respond_object(const CallPtr& call, int code, const json::Value& object) {
+  if (call->present != nullptr) return respond_json(call, code, call->present(object));
   switch (call->output.shape) {
     case Output::Shape::kFull:
       respond_json(call, code, object);

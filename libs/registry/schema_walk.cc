@@ -1,6 +1,9 @@
 // Unknown fields, static defaults and type checks of a document against the schema table.
 #include <algorithm>
 
+#include "libs/api/meta/quantity.h"
+#include "libs/common/base/clock.h"
+#include "libs/common/base/strings.h"
 #include "libs/registry/library.h"
 
 namespace coxswain::registry::library {
@@ -63,23 +66,79 @@ void defaults_at(const schema::Type& type, json::Value& object) {
   }
 }
 
-const char* expected(schema::Kind kind) {
-  switch (kind) {
+// "io.k8s.api.core.v1.Container" -> "Container"
+std::string short_name(std::string_view name) {
+  const std::size_t dot = name.rfind('.');
+  return std::string(dot == std::string_view::npos ? name : name.substr(dot + 1));
+}
+
+// The type of a field as Go's decoder, whose words clients know, calls it.
+std::string go_type(const schema::Field& field, bool element) {
+  std::string one;
+  switch (field.kind) {
     case schema::Kind::kBool:
-      return "boolean";
+      one = "bool";
+      break;
     case schema::Kind::kInt32:
+      one = "int32";
+      break;
     case schema::Kind::kInt64:
-      return "integer";
+      one = "int64";
+      break;
     case schema::Kind::kDouble:
-      return "number";
-    case schema::Kind::kQuantity:
-    case schema::Kind::kIntOrString:
-      return "string or number";
+      one = "float64";
+      break;
+    case schema::Kind::kBytes:
+      one = "[]uint8";
+      break;
     case schema::Kind::kStruct:
+      one = field.type == nullptr ? "object" : "v1." + short_name(field.type->name);
+      break;
+    default:
+      one = "string";
+  }
+  if (element || field.container == schema::Container::kOne) return one;
+  if (field.container == schema::Container::kList) return "[]" + one;
+  return "map[string]" + (field.container == schema::Container::kMapOfList ? "[]" + one : one);
+}
+
+const char* go_kind(const json::Value& value) {
+  switch (value.type()) {
+    case json::Type::kBool:
+      return "bool";
+    case json::Type::kString:
+      return "string";
+    case json::Type::kArray:
+      return "array";
+    case json::Type::kObject:
       return "object";
     default:
-      return "string";
+      return "number";
   }
+}
+
+// Where a value stands: the struct and the path of its field.
+struct Place {
+  const schema::Type& type;
+  const schema::Field& field;
+  std::string path;
+  bool element = false;  // of a list or map
+};
+
+void mismatch(const Place& place, const json::Value& value, Causes& out) {
+  std::string shown = go_kind(value);
+  // A number that is one, but too large or broken, is shown.
+  if (value.is_number() &&
+      (place.field.kind == schema::Kind::kInt32 || place.field.kind == schema::Kind::kInt64))
+    shown += " " + json::write(value);
+  out.push_back({"FieldValueTypeInvalid",
+                 "json: cannot unmarshal " + shown + " into Go struct field " + short_name(place.type.name) +
+                     "." + place.path + " of type " + go_type(place.field, place.element),
+                 place.path});
+}
+
+void unreadable(const Place& place, const std::string& why, Causes& out) {
+  out.push_back({"FieldValueTypeInvalid", place.path + ": " + why, place.path});
 }
 
 bool fits(schema::Kind kind, const json::Value& value) {
@@ -93,8 +152,10 @@ bool fits(schema::Kind kind, const json::Value& value) {
     case schema::Kind::kDouble:
       return value.is_number();
     case schema::Kind::kQuantity:
-    case schema::Kind::kIntOrString:
       return value.is_string() || value.is_number();
+    case schema::Kind::kIntOrString:
+      return value.is_string() ||
+             (value.type() == json::Type::kInt && value.as_int() >= INT32_MIN && value.as_int() <= INT32_MAX);
     case schema::Kind::kStruct:
       return value.is_object();
     case schema::Kind::kAny:
@@ -104,47 +165,72 @@ bool fits(schema::Kind kind, const json::Value& value) {
   }
 }
 
+// Texts that stand for something else.
+void check_text(const Place& place, const json::Value& value, Causes& out) {
+  switch (place.field.kind) {
+    case schema::Kind::kQuantity: {
+      const auto quantity = api::Quantity::parse(value.is_string() ? value.as_string() : json::write(value));
+      if (!quantity.ok()) unreadable(place, quantity.error().message, out);
+      return;
+    }
+    case schema::Kind::kTime:
+    case schema::Kind::kMicroTime: {
+      std::int64_t unix_ms = 0;
+      if (value.as_string().empty() || parse_rfc3339(value.as_string(), &unix_ms)) return;
+      return unreadable(
+          place,
+          "parsing time " + json::write(value) + " as \"2006-01-02T15:04:05Z07:00\": not an RFC 3339 time",
+          out);
+    }
+    case schema::Kind::kBytes:
+      if (!base64_decode(value.as_string())) unreadable(place, "illegal base64 data", out);
+      return;
+    default:
+      return;
+  }
+}
+
 void check_at(const schema::Type& type, const json::Value& object, const std::string& path, Causes& out);
 
-void check_one(const schema::Field& field, const json::Value& value, const std::string& path, Causes& out) {
-  if (!fits(field.kind, value)) {
-    out.push_back({"FieldValueTypeInvalid",
-                   "Invalid value: \"" + std::string(json::to_string(value.type())) + "\": must be of type " +
-                       expected(field.kind),
-                   path});
-    return;
+void check_one(const Place& place, const json::Value& value, Causes& out) {
+  if (!fits(place.field.kind, value)) return mismatch(place, value, out);
+  check_text(place, value, out);
+  if (place.field.kind == schema::Kind::kStruct && place.field.type != nullptr)
+    check_at(*place.field.type, value, place.path, out);
+}
+
+// A null element is what its zero value would be: refused, as upstream's typed lists never hold one.
+void check_list(const Place& place, const json::Value& value, Causes& out) {
+  if (!value.is_array()) return mismatch(place, value, out);
+  std::size_t index = 0;
+  for (const json::Value& item : value.as_array()) {
+    check_one({place.type, place.field, place.path + "[" + std::to_string(index++) + "]", true}, item, out);
   }
-  if (field.kind == schema::Kind::kStruct && field.type != nullptr) check_at(*field.type, value, path, out);
+}
+
+void check_map(const Place& place, const json::Value& value, Causes& out) {
+  if (!value.is_object()) return mismatch(place, value, out);
+  for (const json::Member& item : value.as_object()) {
+    const std::string at = place.path + "[" + item.first + "]";
+    if (place.field.container == schema::Container::kMap) {
+      if (!item.second.is_null()) check_one({place.type, place.field, at, true}, item.second, out);
+    } else {
+      check_list({place.type, place.field, at, false}, item.second, out);
+    }
+  }
 }
 
 void check_at(const schema::Type& type, const json::Value& object, const std::string& path, Causes& out) {
   for (const json::Member& member : object.as_object()) {
     const schema::Field* field = type.find(member.first);
     if (field == nullptr || member.second.is_null()) continue;
-    const std::string at = join_path(path, member.first);
-    const json::Value& value = member.second;
-    if (field->container == schema::Container::kOne) {
-      check_one(*field, value, at, out);
-    } else if (field->container == schema::Container::kList) {
-      if (!value.is_array()) {
-        out.push_back(
-            {"FieldValueTypeInvalid",
-             "Invalid value: \"" + std::string(json::to_string(value.type())) + "\": must be of type array",
-             at});
-        continue;
-      }
-      std::size_t index = 0;
-      for (const json::Value& item : value.as_array())
-        check_one(*field, item, at + "[" + std::to_string(index++) + "]", out);
-    } else if (!value.is_object()) {
-      out.push_back(
-          {"FieldValueTypeInvalid",
-           "Invalid value: \"" + std::string(json::to_string(value.type())) + "\": must be of type object",
-           at});
-    } else if (field->container == schema::Container::kMap) {
-      for (const json::Member& item : value.as_object())
-        check_one(*field, item.second, at + "[" + item.first + "]", out);
-    }
+    const Place place{type, *field, join_path(path, member.first)};
+    if (field->container == schema::Container::kOne)
+      check_one(place, member.second, out);
+    else if (field->container == schema::Container::kList)
+      check_list(place, member.second, out);
+    else
+      check_map(place, member.second, out);
   }
 }
 

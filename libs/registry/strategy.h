@@ -72,6 +72,7 @@ struct Strategy {
   // --- declarative -----------------------------------------------------------------------------
   NameRule name_rule = NameRule::kDnsSubdomain;
   bool has_generation = false;             // metadata.generation: 1, then +1 when spec changes
+  bool generation_of_annotations = false;  // annotations count as spec for it (Deployment)
   bool allow_create_on_update = false;     // PUT of an absent name creates it (Lease, Node no: see K8s)
   bool allow_unconditional_update = true;  // PUT without resourceVersion
   std::int64_t ttl_seconds = 0;            // >0: the object expires by itself (events)

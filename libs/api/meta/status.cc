@@ -29,6 +29,7 @@ std::string quoted(const std::string& text) { return "\"" + text + "\""; }
 json::Value Status::to_json() const {
   json::Value out = json::Value::object(
       {{"kind", "Status"}, {"apiVersion", "v1"}, {"metadata", json::Value::object()}, {"status", "Failure"}});
+  if (!continue_token.empty()) out["metadata"].set("continue", continue_token);
   if (!message.empty()) out.set("message", message);
   if (!reason.empty()) out.set("reason", reason);
   json::Value details = json::Value::object();
@@ -58,6 +59,7 @@ Status Status::from_json(const json::Value& value) {
   status.code = static_cast<int>(value.get_int("code", 500));
   status.reason = value.get_string("reason");
   status.message = value.get_string("message");
+  status.continue_token = value.get_string_path({"metadata", "continue"});
   const json::Value* details = value.find("details");
   if (details == nullptr) return status;
   status.name = details->get_string("name");

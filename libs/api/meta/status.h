@@ -28,6 +28,7 @@ struct Status {
   std::string uid;
   std::vector<StatusCause> causes;
   std::int32_t retry_after_seconds = 0;
+  std::string continue_token;  // metadata.continue: how to go on with an expired list
 
   json::Value to_json() const;                        // the Failure object that clients see
   static Status from_json(const json::Value& value);  // tolerant

@@ -126,6 +126,13 @@ void validate_update(const Context&, const json::Value& old, const json::Value& 
   if (before != nullptr && now != nullptr) api::validate_pod_update(*before, *now, errors);
 }
 
+// A writer of status may leave the quality of service out; it cannot change.
+void prepare_status(const Context&, const json::Value& old, json::Value& object) {
+  const std::string qos = old.get_string_path({"status", "qosClass"});
+  if (!qos.empty() && object.get_string_path({"status", "qosClass"}).empty())
+    object["status"].set("qosClass", qos);
+}
+
 void validate_status(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
   api::FieldErrors errors(out);
   api::validate_pod_status(old, object, errors);
@@ -328,6 +335,7 @@ const Strategy& pod_strategy() {
                                     .prepare_create = prepare_create,
                                     .validate_create = validate_create,
                                     .validate_update = validate_update,
+                                    .prepare_status_update = prepare_status,
                                     .validate_status_update = validate_status,
                                     .grace_period_seconds = grace_period_seconds,
                                     .selectable_fields = selectable_fields,

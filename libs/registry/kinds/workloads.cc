@@ -87,6 +87,7 @@ json::Value replica_set_cell(const json::Value& object, std::string_view column,
 
 const Strategy& deployment_strategy() {
   static const Strategy strategy = {.has_generation = true,
+                                    .generation_of_annotations = true,
                                     .default_object = default_deployment,
                                     .prepare_create = prepare_create,
                                     .validate_create = validate<api::validate_deployment>,

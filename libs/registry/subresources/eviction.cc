@@ -17,16 +17,7 @@ api::ApiResult<DeleteOptions> options_of(const CallPtr& call) {
   DeleteOptions options;
   options.dry_run = call->dry_run;
   if (const json::Value* given = eviction.find("deleteOptions")) {
-    if (const json::Value* grace = given->find("gracePeriodSeconds");
-        grace != nullptr && grace->type() == json::Type::kInt) {
-      options.grace_period_seconds = grace->as_int();
-    }
-    options.precondition_uid = given->get_string_path({"preconditions", "uid"});
-    options.precondition_revision = given->get_string_path({"preconditions", "resourceVersion"});
-    options.propagation = given->get_string("propagationPolicy");
-    if (const json::Value* dry_run = given->find("dryRun"); dry_run != nullptr && dry_run->is_array()) {
-      options.dry_run = options.dry_run || !dry_run->as_array().empty();
-    }
+    if (given->is_object()) COX_RETURN_IF_ERROR(read_delete_options(*given, options));
   }
   return options;
 }

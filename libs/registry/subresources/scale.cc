@@ -88,10 +88,6 @@ Attempt plan(const CallPtr& call) {
   call->info.subresource.clear();  // from here on an ordinary update
   Attempt attempt = plan_update(call, *current, old, std::move(object), false);
   call->info.subresource = "scale";
-  if (attempt.answered) return attempt;
-  attempt.done = [call](const store::TxnResult& result) {
-    respond_json(call, 200, to_scale(served_form(*call->strategy, decode_stored(*result.entries.front()))));
-  };
   return attempt;
 }
 
@@ -99,6 +95,7 @@ Attempt plan(const CallPtr& call) {
 
 void handle_scale(const CallPtr& call) {
   call->output.shape = Output::Shape::kFull;
+  call->present = to_scale;
   run_write(call, [call] { return plan(call); });
 }
 

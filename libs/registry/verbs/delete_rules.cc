@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "libs/common/base/strings.h"
+#include "libs/registry/library.h"
 #include "libs/registry/shape.h"
 
 namespace coxswain::registry {
@@ -10,6 +11,12 @@ namespace {
 
 constexpr std::string_view kOrphan = "orphan";
 constexpr std::string_view kForeground = "foregroundDeletion";
+
+api::Status invalid_option(const char* reason, const char* field, std::string message) {
+  std::vector<api::StatusCause> causes;
+  causes.push_back({reason, std::move(message), field});
+  return api::invalid({"meta.k8s.io", "DeleteOptions"}, "", std::move(causes));
+}
 
 api::ApiResult<void> read_options_body(const CallPtr& call, DeleteOptions& options) {
   const http::Request& request = call->request();
@@ -22,23 +29,7 @@ api::ApiResult<void> read_options_body(const CallPtr& call, DeleteOptions& optio
   if (!kind.empty() && kind != "DeleteOptions") {
     return api::bad_request("the body of a delete must be DeleteOptions, not " + kind);
   }
-  if (const json::Value* grace = body.find("gracePeriodSeconds"); grace != nullptr && !grace->is_null()) {
-    if (grace->type() != json::Type::kInt) return api::bad_request("gracePeriodSeconds must be an integer");
-    options.grace_period_seconds = grace->as_int();
-  }
-  options.propagation = body.get_string("propagationPolicy");
-  const json::Value* orphan = body.find("orphanDependents");
-  if (options.propagation.empty() && orphan != nullptr && orphan->is_bool()) {
-    options.propagation = orphan->as_bool() ? "Orphan" : "Background";
-  }
-  options.precondition_uid = body.get_string_path({"preconditions", "uid"});
-  options.precondition_revision = body.get_string_path({"preconditions", "resourceVersion"});
-  if (const json::Value* dry_run = body.find("dryRun"); dry_run != nullptr && dry_run->is_array()) {
-    for (const json::Value& item : dry_run->as_array()) {
-      if (item == json::Value("All")) options.dry_run = true;
-    }
-  }
-  return {};
+  return read_delete_options(body, options);
 }
 
 json::Array finalizers_after(const json::Value& object, const std::string& propagation) {
@@ -102,6 +93,40 @@ bool mark(Call& call, json::Value& object, std::int64_t grace_seconds, json::Arr
 
 }  // namespace
 
+api::ApiResult<void> read_delete_options(const json::Value& body, DeleteOptions& options) {
+  static const api::schema::Type* const type =
+      api::schema::find_type("io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions");
+  COX_CHECK(type != nullptr);
+  Causes wrong;
+  library::check(*type, body, wrong);
+  if (!wrong.empty())
+    return api::bad_request("DeleteOptions: " + wrong.front().field + ": " + wrong.front().message);
+  if (const json::Value* grace = body.find("gracePeriodSeconds"); grace != nullptr && !grace->is_null())
+    options.grace_period_seconds = grace->as_int();
+  options.propagation = body.get_string("propagationPolicy");
+  const json::Value* orphan = body.find("orphanDependents");
+  if (orphan != nullptr && orphan->is_bool()) {
+    if (!options.propagation.empty()) {
+      return invalid_option("FieldValueInvalid", "propagationPolicy",
+                            "Invalid value: \"" + options.propagation +
+                                "\": orphanDependents and deletionPropagation cannot be both set");
+    }
+    options.propagation = orphan->as_bool() ? "Orphan" : "Background";
+  }
+  options.precondition_uid = body.get_string_path({"preconditions", "uid"});
+  options.precondition_revision = body.get_string_path({"preconditions", "resourceVersion"});
+  const json::Value* dry_run = body.find("dryRun");
+  if (dry_run == nullptr || !dry_run->is_array()) return {};
+  for (const json::Value& item : dry_run->as_array()) {
+    if (!(item == json::Value("All"))) {
+      return invalid_option("FieldValueNotSupported", "dryRun",
+                            "Unsupported value: " + json::write(item) + ": supported values: \"All\"");
+    }
+    options.dry_run = true;
+  }
+  return {};
+}
+
 api::ApiResult<DeleteOptions> parse_delete_options(const CallPtr& call) {
   DeleteOptions options;
   COX_RETURN_IF_ERROR(read_options_body(call, options));
@@ -119,12 +144,9 @@ api::ApiResult<DeleteOptions> parse_delete_options(const CallPtr& call) {
   }
   if (!options.propagation.empty() && options.propagation != "Orphan" &&
       options.propagation != "Background" && options.propagation != "Foreground") {
-    std::vector<api::StatusCause> causes;
-    causes.push_back({"FieldValueInvalid",
-                      "Invalid value: \"" + options.propagation +
-                          "\": must be one of \"Background\", \"Foreground\", \"Orphan\"",
-                      "propagationPolicy"});
-    return api::invalid({"meta.k8s.io", "DeleteOptions"}, "", std::move(causes));
+    return invalid_option("FieldValueInvalid", "propagationPolicy",
+                          "Invalid value: \"" + options.propagation +
+                              "\": must be one of \"Background\", \"Foreground\", \"Orphan\"");
   }
   options.dry_run = options.dry_run || call->dry_run;
   return options;
@@ -135,7 +157,7 @@ DeletePlan plan_delete(Call& call, const store::EntryPtr& current, const DeleteO
   const Strategy& strategy = *call.strategy;
   json::Value object = served_form(strategy, decode_stored(*current));
   plan.outcome.result = check_preconditions(call, *current, object, options);
-  plan.finished = !plan.outcome.result.ok() || options.dry_run;
+  plan.finished = !plan.outcome.result.ok();
   if (plan.finished) {
     plan.outcome.object = std::move(object);
     return plan;
@@ -152,10 +174,11 @@ DeletePlan plan_delete(Call& call, const store::EntryPtr& current, const DeleteO
     plan.outcome.removed = true;
     if (json::Value* metadata = object.find("metadata")) metadata->erase("finalizers");
     plan_removal(call, current, object, plan.txn);
+    plan.finished = options.dry_run;
     plan.outcome.object = std::move(object);
     return plan;
   }
-  plan.finished = !mark(call, object, grace_seconds, std::move(finalizers));
+  plan.finished = !mark(call, object, grace_seconds, std::move(finalizers)) || options.dry_run;
   if (!plan.finished) {
     Encoded encoded = encode(storage_form(strategy, object));
     plan.txn.compares.push_back({current->key, current->mod_revision});

@@ -18,6 +18,9 @@ struct DeleteOptions {
 // From the body and the query (the query fills what the body leaves out).
 api::ApiResult<DeleteOptions> parse_delete_options(const CallPtr& call);
 
+// From a DeleteOptions document, wherever it came from: types, values, contradictions. 400, 422.
+api::ApiResult<void> read_delete_options(const json::Value& body, DeleteOptions& options);
+
 // One attempt at deleting what is stored under `key`. Outcome goes to `answer`: exactly one of
 // status (error), object (still there, or the last words of kinds that return them).
 struct DeleteOutcome {

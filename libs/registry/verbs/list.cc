@@ -19,17 +19,16 @@ struct Page {
   std::int64_t remaining = 0;  // 0: not told
 };
 
+// The snapshot is gone. Who can live with a list that was not all true at one moment goes on with the token
+// inside: from the same key, at whatever is there now.
 api::Status continue_expired(const std::string& after) {
   api::Status status = api::expired(
       "The provided continue parameter is too old to display a consistent list result. You can start a new "
-      "list "
-      "without the continue parameter, or use the continue token in this response to retrieve the remainder "
-      "of "
-      "the results. Continuing with the provided token results in an inconsistent list - objects that were "
-      "created, modified, or deleted between the time the first chunk was returned and now may show up in "
-      "the "
-      "list.");
-  (void)after;
+      "list without the continue parameter, or use the continue token in this response to retrieve the "
+      "remainder of the results. Continuing with the provided token results in an inconsistent list - "
+      "objects that were created, modified, or deleted between the time the first chunk was returned and now "
+      "may show up in the list.");
+  status.continue_token = make_continue_token(-1, after);
   return status;
 }
 

@@ -42,6 +42,10 @@ api::ApiResult<void> parse_match(const http::Request& request, bool is_watch, Li
     return invalid_option("FieldValueForbidden", "resourceVersionMatch",
                           "Forbidden: resourceVersionMatch \"Exact\" is forbidden for resourceVersion \"0\"");
   }
+  if (request.has_query("continue") && !request.query_value("continue").empty()) {
+    return invalid_option("FieldValueForbidden", "resourceVersionMatch",
+                          "Forbidden: resourceVersionMatch is forbidden when continue is provided");
+  }
   options.exact = match == "Exact";
   return {};
 }
@@ -87,6 +91,11 @@ api::ApiResult<ListOptions> parse_list_options(const http::Request& request, boo
     const std::optional<std::int64_t> parsed = parse_int64(limit);
     if (!parsed || *parsed < 0) return api::bad_request("limit must be a non-negative integer");
     options.limit = static_cast<std::size_t>(*parsed);
+  }
+  // A page at a given revision is a page of that very revision, unless asked for otherwise.
+  if (!is_watch && options.limit != 0 && options.revision != 0 &&
+      request.query_value("resourceVersionMatch").empty()) {
+    options.exact = true;
   }
   if (const std::string_view token = request.query_value("continue"); !token.empty() && !is_watch) {
     if (options.revision_set && options.revision != 0) {

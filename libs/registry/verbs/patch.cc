@@ -38,7 +38,13 @@ Attempt plan(const CallPtr& call, PatchType type, FieldValidation validation) {
   if (api::ApiResult<void> settled =
           settle_unknown_fields(*call->resource, object, std::move(duplicates), validation, &call->warnings);
       !settled.ok()) {
-    return fail(call, settled.error());
+    // What comes out of a patch is judged as the patch's fault: 422, not the 400 of a bad body.
+    Causes causes;
+    causes.push_back(
+        {"FieldValueInvalid",
+         "Invalid value: " + json::write(json::Value(call->request().body)) + ": " + settled.error().message,
+         "patch"});
+    return fail(call, api::invalid({}, "", std::move(causes)));
   }
   apply_defaults(*call->resource, *call->strategy, object);
   return plan_update(call, *current, old, std::move(object), call->info.subresource == "status");

@@ -56,6 +56,22 @@ bool same_spec(const json::Value& a, const json::Value& b) {
   return rest(a) == rest(b);
 }
 
+bool same_annotations(const json::Value& a, const json::Value& b) {
+  static const json::Value none = json::Value::object();
+  const json::Value* before = a.find_path({"metadata", "annotations"});
+  const json::Value* now = b.find_path({"metadata", "annotations"});
+  return (before == nullptr ? none : *before) == (now == nullptr ? none : *now);
+}
+
+// creationTimestamp may be left out, not changed.
+void check_birth(const json::Value& old, const json::Value& object, Causes& causes) {
+  const std::string now = object.get_string_path({"metadata", "creationTimestamp"});
+  if (now.empty() || now == old.get_string_path({"metadata", "creationTimestamp"})) return;
+  causes.push_back({"FieldValueInvalid",
+                    "Invalid value: " + json::write(json::Value(now)) + ": field is immutable",
+                    "metadata.creationTimestamp"});
+}
+
 bool finalizers_empty(const json::Value& object) {
   const json::Value* finalizers = object.find_path({"metadata", "finalizers"});
   return finalizers == nullptr || !finalizers->is_array() || finalizers->as_array().empty();
@@ -138,15 +154,17 @@ Attempt plan_update(const CallPtr& call, const store::EntryPtr& current, const j
   Attempt attempt;
   if (api::ApiResult<void> ok = check_preconditions(*call, old, object); !ok.ok())
     return fail(call, ok.error());
+  Causes causes;
+  check_birth(old, object, causes);
   restore_metadata(old, object);
   if (status_only) object = status_update(old, object);
-  Causes causes;
   api::ApiResult<void> claims;
   run_strategy(*call, old, object, status_only, causes, attempt.txn, claims);
   if (!causes.empty()) return fail(call, invalid_object(*call, object, std::move(causes)));
   if (!claims.ok()) return fail(call, claims.error());
   add_zero_structs(*call->resource->type, object);  // the strategy may have restored an old part
-  if (call->strategy->has_generation && !status_only && !same_spec(old, object)) {
+  const bool annotated = call->strategy->generation_of_annotations && !same_annotations(old, object);
+  if (call->strategy->has_generation && !status_only && (annotated || !same_spec(old, object))) {
     const std::int64_t generation = old.find("metadata")->get_int("generation");
     object["metadata"].set("generation", generation + 1);
   }
