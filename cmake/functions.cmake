@@ -1,8 +1,8 @@
 # coxswain_library(NAME SRCS a.cc ... DEPS targets ...)
 #   A static library `cox_NAME`; includes are written from the repository root ("libs/store/store.h").
 # coxswain_executable(NAME SRCS ... DEPS ...)
-# coxswain_test(NAME SRCS foo_test.cc ... DEPS ... [LABELS ...] [TIMEOUT s] [ARGS ...])
-#   A Catch2 program registered with ctest. Unit tests live beside the code.
+# coxswain_test(NAME SRCS foo_test.cc ... DEPS ... [LABELS ...] [TIMEOUT s] [ARGS ...] [WRAPPER program])
+#   A Catch2 program registered with ctest. Unit tests live beside the code. WRAPPER starts it; 77 is a skip.
 # coxswain_fuzz(NAME SRCS foo_fuzz.cc DEPS ...)
 #   A fuzz target (LLVMFuzzerTestOneInput). With COXSWAIN_FUZZ it links libFuzzer; otherwise it links
 #   a driver that replays the corpus folder, so that corpora are regression tests everywhere.
@@ -26,12 +26,12 @@ function(coxswain_executable name)
 endfunction()
 
 function(coxswain_test name)
-  cmake_parse_arguments(ARG "" "TIMEOUT" "SRCS;DEPS;LABELS;ARGS" ${ARGN})
+  cmake_parse_arguments(ARG "" "TIMEOUT;WRAPPER" "SRCS;DEPS;LABELS;ARGS" ${ARGN})
   add_executable(${name} ${ARG_SRCS})
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/generated)
   target_link_libraries(${name} PRIVATE ${ARG_DEPS} cox_test_main Threads::Threads)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
-  add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+  add_test(NAME ${name} COMMAND ${ARG_WRAPPER} $<TARGET_FILE:${name}> ${ARG_ARGS} WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 120)
   endif()
@@ -41,7 +41,7 @@ function(coxswain_test name)
   if(NOT ARG_LABELS)
     set(ARG_LABELS unit)
   endif()
-  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} LABELS "${ARG_LABELS}" SKIP_RETURN_CODE 77)
   if("unit" IN_LIST ARG_LABELS)
     add_dependencies(coxswain_unit_tests ${name})
   endif()

@@ -136,6 +136,7 @@ Result<ContainerSpec> container_spec(const ContainerRequest& in) {
   out.labels[label("backoff-ms")] = std::to_string(in.backoff_ms);
   out.labels[label("sandbox-id")] = in.sandbox_id;
   out.labels[label("spec-hash")] = container_hash(c);
+  out.labels[label("image-digest")] = in.image_digest;
   out.labels[label("termination-message")] = in.termination_message_path;
   for (const auto& word : c.command) out.command.push_back(expand(word, in.environment));
   for (const auto& word : c.args) out.args.push_back(expand(word, in.environment));

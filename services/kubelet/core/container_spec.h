@@ -23,6 +23,7 @@ struct ContainerRequest {
   std::vector<Mount> mounts;
   std::string termination_message_path;  // on the host
   std::string image_user;                // the image's USER
+  std::string image_digest;              // StartNote::image_digest
   NodeCapacity node;
 };
 

@@ -114,4 +114,20 @@ const char* image_name_problem(std::string_view reference) {
   return name_problem(reference);
 }
 
+std::string image_digest(std::string_view reference, const std::vector<std::string>& names) {
+  std::string_view repository = reference.substr(0, reference.find('@'));
+  if (const std::size_t colon = repository.rfind(':');
+      colon != std::string_view::npos && repository.find('/', colon) == std::string_view::npos) {
+    repository = repository.substr(0, colon);
+  }
+  std::string first;
+  for (const std::string& name : names) {
+    const std::size_t at = name.find('@');
+    if (at == std::string::npos) continue;
+    if (std::string_view(name).substr(0, at) == repository) return name;
+    if (first.empty()) first = name;
+  }
+  return first;
+}
+
 }  // namespace coxswain::kubelet

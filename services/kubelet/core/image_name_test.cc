@@ -4,6 +4,7 @@
 
 #include <string>
 
+using coxswain::kubelet::image_digest;
 using coxswain::kubelet::image_name_problem;
 
 TEST_CASE("image references follow the distribution grammar") {
@@ -61,4 +62,13 @@ TEST_CASE("image references follow the distribution grammar") {
   }
   CHECK(std::string(image_name_problem("Busybox")) == "repository name must be lowercase");
   CHECK(std::string(image_name_problem("a/B")) == "repository name must be lowercase");
+}
+
+TEST_CASE("the digest that says where an image came from") {
+  const std::vector<std::string> names = {"a:1", "b@sha256:1", "r.io:5000/a@sha256:2"};
+  CHECK(image_digest("r.io:5000/a:7", names) == "r.io:5000/a@sha256:2");
+  CHECK(image_digest("r.io:5000/a@sha256:2", names) == "r.io:5000/a@sha256:2");
+  CHECK(image_digest("b", names) == "b@sha256:1");
+  CHECK(image_digest("c:1", names) == "b@sha256:1");
+  CHECK(image_digest("a:1", {"a:1"}).empty());
 }

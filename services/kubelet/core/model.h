@@ -38,7 +38,8 @@ struct ObservedContainer {
   std::string message;  // termination message
   std::string image;
   std::string image_id;
-  std::string ip;  // sandboxes
+  std::string image_digest;  // where the image came from (a label); empty: made on this machine
+  std::string ip;            // sandboxes
 };
 
 struct ObservedPod {
@@ -67,6 +68,7 @@ struct StartNote {
   std::string reason;  // "" or ErrImagePull, CreateContainerConfigError, ...
   std::string message;
   std::int64_t retry_at_ms = 0;  // not before
+  std::string image_digest{};  // image present: "repository@sha256:..."; empty for one that was never pulled
 };
 
 // A container that is being stopped (by container id).

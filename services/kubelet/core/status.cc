@@ -15,6 +15,12 @@ std::string seconds_text(std::int64_t ms) {
   return std::to_string(s / 60) + "m" + std::to_string(s % 60) + "s";
 }
 
+// The form that other Docker kubelets use: by digest where the image was pulled.
+std::string image_id(const ObservedContainer& c) {
+  if (!c.image_digest.empty()) return "docker-pullable://" + c.image_digest;
+  return c.image_id.empty() ? "" : "docker://" + c.image_id;
+}
+
 v1::ContainerStateTerminated terminated(const ObservedContainer& c) {
   v1::ContainerStateTerminated t;
   t.exitCode = c.exit_code;
@@ -85,7 +91,7 @@ class StatusBuilder {
       return status;
     }
     status.restartCount = latest->attempt;
-    status.imageID = latest->image_id.empty() ? "" : "docker://" + latest->image_id;
+    status.imageID = image_id(*latest);
     status.containerID = "docker://" + latest->id;
     if (previous && previous->state == RunState::kExited) status.lastState.terminated = terminated(*previous);
     fill_state(c, init, *latest, status);

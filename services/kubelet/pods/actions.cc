@@ -7,6 +7,7 @@
 #include "libs/common/log/log.h"
 #include "services/kubelet/core/container_spec.h"
 #include "services/kubelet/core/image_name.h"
+#include "services/kubelet/core/pull_secrets.h"
 #include "services/kubelet/node/network.h"
 #include "services/kubelet/pods/pod_manager.h"
 #include "services/kubelet/runtime/pause_image.h"
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::int64_t kRetryMs = 10'000;
 constexpr std::int64_t kShortRetryMs = 1'000;
+constexpr std::size_t kMaxCredentials = 8;  // tried for one pull
 constexpr std::int64_t kHookTimeoutMs = 120'000;
 constexpr std::size_t kMessageBytes = 4096;  // of a termination message
 constexpr std::size_t kLogMessageBytes = 2048;
@@ -162,6 +164,7 @@ bool PodManager::ensure_image(Entry& entry, const Action& action) {
     StartNote& note = entry.memory.notes[c->name];
     note = {};
     note.image = ImageStep::kPresent;
+    note.image_digest = image_digest(c->image, (*image)->names);
     if (!entry.observed.latest(c->name)) {
       cluster_.event(*entry.pod, c->name, false, "Pulled",
                      "Container image \"" + c->image + "\" already present on machine");
@@ -200,11 +203,15 @@ void PodManager::start_pull(Entry& entry, const v1::Container& c) {
   cluster_.event(*entry.pod, c.name, false, "Pulling", "Pulling image \"" + c.image + "\"");
   entry.memory.notes[c.name].image = ImageStep::kPulling;
   const std::string name = c.name, image = c.image;
-  const std::string auth = image_auth(*entry.pod, image);
+  const std::vector<std::string> auths = image_auths(*entry.pod, image);
   const auto pod = entry.pod;
-  run_async([this, uid, key, name, image, auth, pod] {
+  run_async([this, uid, key, name, image, auths, pod] {
     const std::int64_t began = unix_now();
-    auto pulled = runtime_.pull(image, auth);
+    Result<void> pulled;
+    for (const std::string& auth : auths) {
+      pulled = runtime_.pull(image, auth);
+      if (pulled.ok()) break;
+    }
     const std::int64_t ended = unix_now();
     if (pulled.ok()) {
       {
@@ -214,9 +221,12 @@ void PodManager::start_pull(Entry& entry, const v1::Container& c) {
       cluster_.event(
           *pod, name, false, "Pulled",
           "Successfully pulled image \"" + image + "\" in " + std::to_string(ended - began) + "ms");
-      post(uid, [name](Entry& e) {
+      const auto found = runtime_.find_image(image);
+      const std::string digest = found.ok() && found->has_value() ? image_digest(image, (*found)->names) : "";
+      post(uid, [name, digest](Entry& e) {
         e.memory.notes[name] = {};
         e.memory.notes[name].image = ImageStep::kPresent;
+        e.memory.notes[name].image_digest = digest;
       });
       return;
     }
@@ -244,6 +254,7 @@ Result<ContainerSpec> PodManager::make_spec(Entry& entry, const v1::Container& c
   request.backoff_ms = action.backoff_ms;
   request.sandbox_id = sandbox->id;
   request.node = options_.node;
+  request.image_digest = entry.memory.notes[c.name].image_digest;
   COX_ASSIGN_OR_RETURN(request.environment,
                        make_environment(*entry.pod, c, facts(entry), cluster_.objects()));
   COX_ASSIGN_OR_RETURN(request.mounts, volumes_.mounts(*entry.pod, c, request.environment));
@@ -465,31 +476,23 @@ void PodManager::container_ended(Entry& entry, ObservedContainer& c) {
 }
 
 // imagePullSecrets: the first docker config that knows the image's registry, as X-Registry-Auth.
-std::string PodManager::image_auth(const v1::Pod& pod, const std::string& image) {
-  const auto slash = image.find('/');
-  std::string registry = slash == std::string::npos ? "" : image.substr(0, slash);
-  if (registry.find_first_of(".:") == std::string::npos && registry != "localhost") registry = "docker.io";
+// The pod's credentials for an image, best first; one anonymous try when there are none.
+std::vector<std::string> PodManager::image_auths(const v1::Pod& pod, const std::string& image) {
+  std::vector<std::string> configs;
   for (const auto& ref : pod.spec.imagePullSecrets) {
     const auto secret = cluster_.objects().secret(pod.metadata.namespace_, ref.name);
     if (!secret) continue;
-    const auto it = secret->data.find(".dockerconfigjson");
-    if (it == secret->data.end()) continue;
-    const auto config = json::parse(it->second);
-    const json::Value* auths = config.ok() ? config->find("auths") : nullptr;
-    if (!auths || !auths->is_object()) continue;
-    for (const auto& [host, auth] : auths->as_object()) {
-      if (host.find(registry) == std::string::npos) continue;
-      std::string user = auth.get_string("username"), password = auth.get_string("password");
-      if (const auto both = base64_decode(auth.get_string("auth")); user.empty() && both) {
-        const auto colon = both->find(':');
-        user = both->substr(0, colon);
-        password = colon == std::string::npos ? "" : both->substr(colon + 1);
-      }
-      return base64url_encode(json::write(
-          json::Value::object({{"username", user}, {"password", password}, {"serveraddress", host}})));
+    for (const char* key : {".dockerconfigjson", ".dockercfg"}) {
+      const auto it = secret->data.find(key);
+      if (it != secret->data.end()) configs.push_back(it->second);
     }
   }
-  return {};
+  std::vector<std::string> out;
+  for (const RegistryCredential& credential : credentials_for(image, configs)) {
+    if (out.size() < kMaxCredentials) out.push_back(registry_auth_header(credential));
+  }
+  if (out.empty()) out.emplace_back();
+  return out;
 }
 
 }  // namespace coxswain::kubelet

@@ -97,7 +97,7 @@ class PodManager {
   void fail_start(Entry& entry, const std::string& container, const std::string& reason,
                   const std::string& message, std::int64_t retry_ms);
   PodFacts facts(const Entry& entry) const;
-  std::string image_auth(const v1::Pod& pod, const std::string& image);
+  std::vector<std::string> image_auths(const v1::Pod& pod, const std::string& image);
 
   void watch_loop(std::stop_token stop);
   void relist_loop(std::stop_token stop);

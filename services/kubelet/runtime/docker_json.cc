@@ -40,6 +40,7 @@ void read_labels(const json::Value* labels, ObservedContainer& out) {
   out.backoff_ms = parse_int64(label(labels, "backoff-ms")).value_or(0);
   out.sandbox_id = label(labels, "sandbox-id");
   out.spec_hash = label(labels, "spec-hash");
+  out.image_digest = label(labels, "image-digest");
   out.termination_message_path = label(labels, "termination-message");
 }
 
