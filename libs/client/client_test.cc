@@ -218,31 +218,113 @@ TEST_CASE("election: run releases on stop and reports loss") {
   }));
 }
 
-TEST_CASE("events: repeats are bumped, floods combined, then dropped") {
+// The expected numbers follow from the three rules in event_recorder.h, not from runs.
+TEST_CASE("events: repeats are bumped, the tenth kind is combined, floods are dropped but counted") {
   using Action = EventCorrelator::Decision::Action;
+  const std::int64_t start = 1'700'000'000'000;
   EventCorrelator correlator;
   EventRecord event{{"v1", "Pod", "ns", "p", "u", "", ""}, EventType::kWarning, "BackOff", "restarting"};
-  std::int64_t now = 1'700'000'000'000;
-  const auto first = correlator.decide(event, now);
-  REQUIRE(first.action == Action::kCreate);
-  const auto second = correlator.decide(event, now += 1000);
-  REQUIRE(second.action == Action::kBump);
-  REQUIRE(second.name == first.name);
-  REQUIRE(second.count == 2);
-  correlator.forget(first.name);
-  REQUIRE(correlator.decide(event, now += 1000).action == Action::kCreate);
 
-  int created = 0, combined = 0, dropped = 0;
-  for (int i = 0; i < 40; ++i) {
-    event.message = "number " + std::to_string(i);
-    const auto d = correlator.decide(event, now += 10);
-    created += d.action == Action::kCreate;
-    dropped += d.action == Action::kDrop;
-    combined += d.message.rfind("(combined from similar events): ", 0) == 0;
+  SECTION("a burst of 25, then one every 5 minutes; the count goes on") {
+    std::int64_t now = start;
+    const auto first = correlator.decide(event, now);
+    CHECK(first.action == Action::kCreate);
+    CHECK(first.count == 1);
+    for (int i = 2; i <= 25; ++i) {
+      const auto again = correlator.decide(event, ++now);
+      CHECK(again.action == Action::kBump);
+      CHECK(again.name == first.name);
+      CHECK(again.count == i);
+      CHECK(again.first_unix_ms == start);
+    }
+    for (int i = 26; i <= 30; ++i) CHECK(correlator.decide(event, ++now).action == Action::kDrop);
+    // 1 token after 300 s (a little of it had come during the burst already), and only one.
+    const auto later = correlator.decide(event, now += 300'000);
+    CHECK(later.action == Action::kBump);
+    CHECK(later.count == 31);
+    CHECK(correlator.decide(event, ++now).action == Action::kDrop);
   }
-  REQUIRE(created == 10);  // nine singles and the combined one
-  REQUIRE(combined > 5);
-  REQUIRE(dropped == 40 - (25 - 3));
+  SECTION("the bucket is the object's and the component's, whatever the reason") {
+    for (int i = 0; i < 25; ++i) correlator.decide(event, start, "kubelet");
+    event.reason = "Other";
+    CHECK(correlator.decide(event, start, "kubelet").action == Action::kDrop);
+    CHECK(correlator.decide(event, start, "scheduler").action == Action::kCreate);
+    event.object.uid = "another";
+    CHECK(correlator.decide(event, start, "kubelet").action == Action::kCreate);
+  }
+  SECTION("nine messages stand alone, from the tenth on they are one event") {
+    std::string combined_name;
+    for (int i = 1; i <= 20; ++i) {
+      event.message = "number " + std::to_string(i);
+      const auto d = correlator.decide(event, start + i);
+      const bool combined = d.message.starts_with("(combined from similar events): number ");
+      CHECK(combined == (i >= 10));
+      CHECK(d.action == (i <= 10 ? Action::kCreate : Action::kBump));
+      CHECK(d.count == (i <= 10 ? 1 : i - 9));
+      if (i == 10) combined_name = d.name;
+      if (i > 10) CHECK(d.name == combined_name);
+    }
+    // 10 quiet minutes end the series.
+    event.message = "new";
+    CHECK(correlator.decide(event, start + 20 + 600'001).message == "new");
+  }
+  SECTION("messages that repeat are no new kinds") {
+    for (int i = 0; i < 24; ++i) {
+      event.message = "number " + std::to_string(i % 8);
+      CHECK(correlator.decide(event, start + i).message == event.message);
+    }
+  }
+}
+
+TEST_CASE("events: an event that expired on the server is created again with its count") {
+  std::mutex mutex;
+  std::vector<json::Value> created;
+  int patches = 0, refused = 0;
+  ApiClient client(
+      std::make_shared<FakeTransport>([&](const http::ClientRequest& r) -> Result<http::ClientResponse> {
+        std::lock_guard lock(mutex);
+        if (r.method == "PATCH") {
+          ++patches;
+          return answer_of(404, R"({"reason":"NotFound"})");
+        }
+        if (refused++ == 0) return make_error(ErrorCode::kUnavailable, "connection refused");
+        created.push_back(std::move(json::parse(r.body).value()));
+        return answer_of(201, r.body);
+      }),
+      {});
+  {
+    EventRecorder events(client, "tester", "host");
+    const EventRecord event{{"v1", "Pod", "ns", "p", "u", "", ""}, EventType::kNormal, "Pulled", "done"};
+    events.record(event);
+    events.record(event);
+    for (int i = 0; i < 1000; ++i) {
+      {
+        std::lock_guard lock(mutex);
+        if (created.size() == 2) break;
+      }
+      sleep_for_ms(10, {});
+    }
+  }
+  REQUIRE(created.size() == 2);  // the first one in spite of a connection that was refused
+  CHECK(patches == 1);
+  CHECK(created[0].get_int("count") == 1);
+  CHECK(created[1].get_int("count") == 2);
+  CHECK(created[1].get_string_path({"metadata", "name"}) == created[0].get_string_path({"metadata", "name"}));
+  CHECK(created[1].get_string_path({"source", "component"}) == "tester");
+}
+
+TEST_CASE("election: loss is noticed before anybody may steal, however the server hangs") {
+  const LeaderElectionOptions defaults;
+  auto transport = std::make_shared<FakeTransport>([](const auto&) { return answer_of(500, "{}"); });
+  ApiClient client(transport, {});
+  LeaderElector elector(client, {.name = "l"});
+  CHECK_FALSE(elector.try_acquire_or_renew());
+  // The last attempt starts before the deadline and is two calls; after it nobody leads.
+  const std::int64_t longest_call_ms = transport->requests().at(0).timeout_ms;
+  CHECK(defaults.renew_deadline_ms + 2 * longest_call_ms < defaults.lease_duration_ms);
+  // Restarted in place (same pid), it is the same candidate and need not wait for its own lease.
+  LeaderElector again(client, {.name = "l"});
+  CHECK(again.identity() == elector.identity());
 }
 
 TEST_CASE("label selectors") {

@@ -3,6 +3,9 @@
 #include "libs/common/log/log.h"
 
 namespace coxswain::client {
+namespace {
+constexpr std::int64_t kNoAnswerRetry_ms = 1'000;
+}  // namespace
 
 Controller::Controller(ControllerOptions options, ReconcileFunction reconcile, Clock& clock)
     : options_(std::move(options)), reconcile_(std::move(reconcile)), queue_(options_.queue, clock) {}
@@ -37,7 +40,11 @@ bool Controller::process_one(std::stop_token stop) {
       log_warning("reconcile failed",
                   {{"controller", options_.name}, {"key", *key}, {"error", result.error().message}});
     }
-    queue_.add_backoff(*key);
+    // An outage is not the key's fault: it must not wait minutes once the server is back.
+    if (is_connection_error(result.error()))
+      queue_.add_after(*key, kNoAnswerRetry_ms);
+    else
+      queue_.add_backoff(*key);
   }
   queue_.done(*key);
   return true;

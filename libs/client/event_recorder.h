@@ -7,6 +7,7 @@
 #include <deque>
 #include <list>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -43,8 +44,14 @@ struct EventRecord {
   std::string message;  // for people; cut at 1024 bytes
 };
 
-// What to do about one event; pure. Limits as upstream's recorder: per object 25 at once and one more
-// every 5 minutes; more than 10 of one reason in 10 minutes are combined into one.
+// What to do about one event; pure. The rules of Kubernetes' own recorder, whose numbers users know from
+// `kubectl describe` ("x5 over 3m"):
+//   1. the tenth different message of one source, object, type and reason, each within 10 minutes of the one
+//      before, and all that follow, become one "(combined from similar events)" Event;
+//   2. the same event again raises the count of the Event that exists;
+//   3. each source and object has 25 tokens and gets one more every 5 minutes; without one the event is
+//   dropped,
+//      yet counted: the next one that passes shows it.
 class EventCorrelator {
  public:
   struct Decision {
@@ -55,9 +62,9 @@ class EventCorrelator {
     std::int64_t first_unix_ms = 0;
     std::string message;  // with the "(combined from similar events)" prefix when so
   };
-  Decision decide(const EventRecord& event, std::int64_t now_unix_ms);
-  // The Event to bump has vanished (events expire): the next decision for it creates.
-  void forget(const std::string& event_name);
+  // `source` names the component that speaks. An Event to bump that has vanished (events expire) is to be
+  // created again with the same name and count.
+  Decision decide(const EventRecord& event, std::int64_t now_unix_ms, std::string_view source = {});
 
  private:
   struct Seen {
@@ -67,13 +74,15 @@ class EventCorrelator {
     std::int64_t last_unix_ms = 0;
   };
   struct Group {
-    std::int64_t count = 0;
-    std::int64_t since_unix_ms = 0;
+    std::set<std::string> messages;
+    std::int64_t last_unix_ms = 0;
   };
   struct Bucket {
     double tokens = 25;
     std::int64_t refilled_unix_ms = 0;
   };
+  bool combine(const std::string& key, const std::string& message, std::int64_t now_unix_ms);
+  bool take_token(const std::string& key, std::int64_t now_unix_ms);
   void trim(std::int64_t now_unix_ms);
 
   std::unordered_map<std::string, Seen> seen_;
@@ -113,7 +122,9 @@ class EventRecorder {
     std::int64_t unix_ms;
   };
   void loop(std::stop_token stop);
-  void publish(const Item& item);
+  void publish(const Item& item, std::stop_token stop);
+  ApiResult<void> send(const Item& item, const EventCorrelator::Decision& decision);
+  json::Value body_of(const Item& item, const EventCorrelator::Decision& decision) const;
 
   ApiClient& client_;
   const std::string component_;

@@ -96,5 +96,26 @@ TEST_CASE("informer follows a server that pages, breaks, expires and comes back"
   REQUIRE(changes == std::vector<std::string>{"+a", "+b", "+c", "~an1", "+d", "-b", "-c", "-d"});
 }
 
+TEST_CASE("informer: the back-off starts over after progress and never exceeds its cap") {
+  // Every list works and every watch breaks: each failure follows progress, so no wait grows.
+  std::atomic<int> watches{0};
+  auto transport = std::make_shared<FakeTransport>(
+      [&](const http::ClientRequest&) { return answer_of(200, list_json(10, {})); },
+      [&](const http::ClientRequest&, const http::Client::OnData& data,
+          std::stop_token) -> Result<http::ClientResponse> {
+        ++watches;
+        data(event("BOOKMARK", R"({"metadata":{"resourceVersion":"20"}})"));
+        return make_error(ErrorCode::kUnavailable, "connection reset");
+      });
+  ApiClient client(transport, {});
+  Informer<Pod> informer(client, {.backoff_min_ms = 2, .backoff_max_ms = 1'000'000});
+  informer.start();
+  // Doubling would be at 2 s after ten failures and at 1000 s after twenty.
+  for (int i = 0; i < 5000 && watches < 25; ++i) sleep_for_ms(2, {});
+  informer.stop();
+  CHECK(watches >= 25);
+  CHECK(ReflectorOptions().backoff_max_ms <= 5'000);
+}
+
 }  // namespace
 }  // namespace coxswain::client

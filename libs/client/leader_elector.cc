@@ -2,7 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cstdlib>
+#include <string_view>
 #include <thread>
 
 #include "libs/client/reflector.h"
@@ -13,16 +16,26 @@ namespace {
 
 constexpr ResourceInfo kLeases{"coordination.k8s.io", "v1", "Lease", "leases", true};
 
+// A process that restarted itself is the same candidate: it need not wait for its own lease to run out.
+constexpr const char* kIdentityVariable = "COXSWAIN_ELECTION_IDENTITY";
+
 std::string default_identity() {
+  const std::string pid = std::to_string(getpid()) + ":";
+  if (const char* kept = std::getenv(kIdentityVariable);
+      kept != nullptr && std::string_view(kept).starts_with(pid)) {
+    return kept + pid.size();
+  }
   char host[256] = "unknown";
   gethostname(host, sizeof(host) - 1);
-  return std::string(host) + "_" + make_uuid(system_random());
+  const std::string identity = std::string(host) + "_" + make_uuid(system_random());
+  setenv(kIdentityVariable, (pid + identity).c_str(), 1);  // the pid tells an exec from a child
+  return identity;
 }
 
 }  // namespace
 
 LeaderElector::LeaderElector(ApiClient& client, LeaderElectionOptions options, Clock& clock)
-    : client_(client.transport(), {.timeout_ms = options.renew_deadline_ms / 2}),
+    : client_(client.transport(), {.timeout_ms = std::max<std::int64_t>(1, options.retry_period_ms)}),
       options_(std::move(options)),
       clock_(clock) {
   if (options_.identity.empty()) options_.identity = default_identity();
@@ -107,19 +120,25 @@ void LeaderElector::release() {
 }
 
 bool LeaderElector::run(std::stop_token stop, const std::function<void(std::stop_token)>& lead) {
+  std::int64_t renewed_ms = clock_.now_ms();
   while (!try_acquire_or_renew()) {
     if (!sleep_for_ms(options_.retry_period_ms, stop)) return true;
+    renewed_ms = clock_.now_ms();
   }
   log_info("became leader", {{"lease", options_.name}, {"identity", options_.identity}});
   std::stop_source leading;
   std::stop_callback forward(stop, [&leading] { leading.request_stop(); });
   std::atomic<bool> lost{false};
   std::jthread renewer([&](std::stop_token done) {
-    std::int64_t renewed_ms = clock_.now_ms();
+    // Counted from before the call: the write may have happened at its very start. An attempt is two calls of
+    // one retry period at most, so the loss is noticed at the latest
+    // deadline + 2 retry periods after the last renewal, before anybody else may take the lease.
     while (sleep_for_ms(options_.retry_period_ms, done)) {
-      if (try_acquire_or_renew()) {
-        renewed_ms = clock_.now_ms();
-      } else if (clock_.now_ms() - renewed_ms > options_.renew_deadline_ms ||
+      const std::int64_t started_ms = clock_.now_ms();
+      const bool late = started_ms - renewed_ms > options_.renew_deadline_ms;
+      if (!late && try_acquire_or_renew()) {
+        renewed_ms = started_ms;
+      } else if (late || clock_.now_ms() - renewed_ms > options_.renew_deadline_ms ||
                  (observed_.holder != options_.identity && !observed_.holder.empty())) {
         lost.store(true);
         leading.request_stop();

@@ -19,7 +19,7 @@ namespace coxswain::client {
 struct LeaderElectionOptions {
   std::string ns = "kube-system";
   std::string name;      // of the Lease, e.g. "kube-scheduler"
-  std::string identity;  // unique; "" becomes <hostname>_<uuid>
+  std::string identity;  // unique; "" becomes <hostname>_<uuid>, kept across restart_process()
   std::int64_t lease_duration_ms = 15'000;
   std::int64_t renew_deadline_ms = 10'000;
   std::int64_t retry_period_ms = 2'000;
@@ -51,7 +51,7 @@ class LeaderElector {
   static Record read(const json::Value& lease);
   json::Value write(const Record& record, const json::Value& lease) const;
 
-  ApiClient client_;  // own: its calls must end well before the renew deadline
+  ApiClient client_;  // own: its calls are as short as the retry period, see run()
   LeaderElectionOptions options_;
   Clock& clock_;
   Record observed_;  // used by one thread at a time

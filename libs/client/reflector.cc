@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <condition_variable>
 #include <mutex>
+#include <utility>
 
 #include "libs/common/log/log.h"
 
@@ -30,8 +31,7 @@ void Reflector::run(std::stop_token stop) {
     const std::int64_t started_ms = system_clock().now_ms();
     const ApiResult<void> result = step(stop);
     if (stop.stop_requested()) return;
-    // A watch that lasted was healthy: the next failure starts over.
-    if (system_clock().now_ms() - started_ms > options_.backoff_max_ms) backoff_ms = options_.backoff_min_ms;
+    if (std::exchange(progressed_, false) || result.ok()) backoff_ms = options_.backoff_min_ms;
     if (result.ok()) {
       // A server that ends watches at once must not be hammered.
       if (system_clock().now_ms() - started_ms > 1000) continue;
@@ -41,9 +41,10 @@ void Reflector::run(std::stop_token stop) {
     log_warning("watch interrupted", {{"resource", std::string(resource_.plural)},
                                       {"error", result.error().message},
                                       {"retry_ms", std::to_string(backoff_ms)}});
-    const std::int64_t jitter_ms =
-        static_cast<std::int64_t>(random_->below(static_cast<std::uint64_t>(backoff_ms)));
-    if (!sleep_for_ms(backoff_ms / 2 + jitter_ms, stop)) return;
+    // Jitter only shortens: the cap is the longest wait there is.
+    const auto early_ms = static_cast<std::int64_t>(
+        random_->below(static_cast<std::uint64_t>(std::max<std::int64_t>(1, backoff_ms / 2))));
+    if (!sleep_for_ms(backoff_ms - early_ms, stop)) return;
     backoff_ms = std::min(backoff_ms * 2, options_.backoff_max_ms);
   }
 }
@@ -72,6 +73,7 @@ ApiResult<void> Reflector::list() {
   if (!version.ok()) return std::move(version).error();
   sink_.end_replace();
   resource_version_ = *version;
+  progressed_ = true;
   return {};
 }
 
@@ -114,6 +116,7 @@ ApiResult<void> Reflector::on_event(std::string_view line) {
     sink_.upsert(*object);
   const std::string version = object->get_string_path({"metadata", "resourceVersion"});
   if (!version.empty()) resource_version_ = version;
+  progressed_ = true;
   return {};
 }
 

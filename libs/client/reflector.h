@@ -29,9 +29,12 @@ struct ReflectorOptions {
   std::string label_selector;
   std::string field_selector;
   std::int64_t page_size = 500;
-  bool metadata_only = false;         // PartialObjectMetadata: less to send and to parse
-  std::int64_t backoff_min_ms = 800;  // doubles, with jitter, after failures
-  std::int64_t backoff_max_ms = 30'000;
+  bool metadata_only = false;  // PartialObjectMetadata: less to send and to parse
+  // Between failures in a row: doubles up to the cap, each wait shortened by up to half at random. Any list
+  // or event that arrives starts it over, so that a daemon is back within the cap after however long an
+  // outage.
+  std::int64_t backoff_min_ms = 500;
+  std::int64_t backoff_max_ms = 5'000;
   std::int64_t watch_min_seconds = 300;  // each watch asks for a random time in [min, 2 min)
 };
 
@@ -55,6 +58,7 @@ class Reflector {
   ReflectorSink& sink_;
   std::unique_ptr<Random> random_;
   std::string resource_version_;  // "" means: list first
+  bool progressed_ = false;       // something arrived since run() last looked
 };
 
 // Waits, or returns early (false) when `stop` is requested.

@@ -5,6 +5,10 @@
 
 namespace coxswain::client {
 
+namespace {
+constexpr std::int64_t kFullRetry_ms = 100;
+}  // namespace
+
 WorkQueue::WorkQueue(WorkQueueOptions options, Clock& clock) : options_(options), clock_(clock) {}
 
 bool WorkQueue::add_locked(const std::string& key) {
@@ -68,8 +72,13 @@ void WorkQueue::move_due_locked() {
     delayed_.pop();
     const auto at = delayed_due_.find(item.key);
     if (at == delayed_due_.end() || at->second != item.due_ms) continue;  // an earlier one came first
+    // Full: later. A key that was promised must not be lost.
+    if (!shutdown_ && !add_locked(item.key)) {
+      at->second = now_ms + kFullRetry_ms;
+      delayed_.push({at->second, item.key});
+      continue;
+    }
     delayed_due_.erase(at);
-    add_locked(item.key);
   }
 }
 
