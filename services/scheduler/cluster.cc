@@ -110,6 +110,7 @@ unsigned Cluster::remove_pod(const std::string& key) {
 }
 
 void Cluster::assume(const PodInfo& pod, const std::string& node) {
+  if (const auto old = pods_.find(pod.key()); old != pods_.end()) account(old->second.pod, -1);
   PodInfo placed = pod;
   placed.node_name = node;
   account(placed, 1);
@@ -121,6 +122,11 @@ void Cluster::forget(const std::string& key) {
   if (at == pods_.end() || !at->second.assumed) return;
   account(at->second.pod, -1);
   pods_.erase(at);
+}
+
+bool Cluster::is_assumed(const PodInfo& pod) const {
+  const auto at = pods_.find(pod.key());
+  return at != pods_.end() && at->second.assumed && at->second.pod.uid == pod.uid;
 }
 
 const NodeInfo* Cluster::node(const std::string& name) const {

@@ -23,6 +23,8 @@ class Cluster {
 
   void assume(const PodInfo& pod, const std::string& node);
   void forget(const std::string& key);  // the bind failed
+  // Its bind is under way: to try it again would place it twice.
+  bool is_assumed(const PodInfo& pod) const;
 
   const std::vector<const NodeInfo*>& nodes() const { return order_; }
   const NodeInfo* node(const std::string& name) const;

@@ -13,6 +13,8 @@ bool fits(const PodInfo& pod, const NodeInfo& node, Decision& decision, std::vec
     if (reasons.empty()) continue;
     for (std::string& reason : reasons) ++decision.reasons[std::move(reason)];
     decision.retry_on |= plugin->retry_on;
+    if (plugin->preemption_may_help != nullptr && plugin->preemption_may_help(pod, node))
+      ++decision.helped_by_preemption;
     reasons.clear();
     return false;
   }
@@ -35,16 +37,28 @@ void add_scores(const Plugin& plugin, const PodInfo& pod, const std::vector<cons
   }
 }
 
+// Sorted as text, counts included, as upstream sorts them.
+std::string list_reasons(std::size_t nodes, const std::map<std::string, int>& reasons) {
+  std::vector<std::string> parts;
+  for (const auto& [reason, count] : reasons) parts.push_back(std::to_string(count) + " " + reason);
+  std::sort(parts.begin(), parts.end());
+  std::string text = "0/" + std::to_string(nodes) + " nodes are available:";
+  for (std::size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? " " : ", ") + parts[i];
+  return text + ".";
+}
+
 }  // namespace
 
 std::string Decision::message() const {
   if (nodes_total == 0) return "no nodes available to schedule pods";
-  std::vector<std::string> parts;
-  for (const auto& [reason, count] : reasons) parts.push_back(std::to_string(count) + " " + reason);
-  std::sort(parts.begin(), parts.end());
-  std::string text = "0/" + std::to_string(nodes_total) + " nodes are available:";
-  for (std::size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? " " : ", ") + parts[i];
-  return text + ".";
+  const std::string text = list_reasons(nodes_total, reasons) + " preemption: ";
+  if (never_preempts) return text + "not eligible due to preemptionPolicy=Never.";
+  std::map<std::string, int> why_not;
+  if (helped_by_preemption > 0)
+    why_not["No preemption victims found for incoming pod"] = helped_by_preemption;
+  const int hopeless = static_cast<int>(nodes_total) - helped_by_preemption;
+  if (hopeless > 0) why_not["Preemption is not helpful for scheduling"] = hopeless;
+  return text + list_reasons(nodes_total, why_not);
 }
 
 std::size_t feasible_nodes_wanted(std::size_t nodes) {
@@ -59,6 +73,7 @@ Decision decide(const PodInfo& pod, const Cluster& cluster, std::size_t start, s
   const auto& all = cluster.nodes();
   decision.nodes_total = all.size();
   decision.retry_on = kNodeAdded;
+  decision.never_preempts = pod.never_preempts;
   const std::size_t wanted = feasible_nodes_wanted(all.size());
   std::vector<const NodeInfo*> feasible;
   std::vector<std::string> reasons;

@@ -14,10 +14,15 @@ struct Decision {
   std::string node;                    // "" when the pod fits nowhere
   std::map<std::string, int> reasons;  // why not -> number of nodes
   unsigned retry_on = 0;               // ClusterEvents after which it may fit
+  int helped_by_preemption = 0;        // refused nodes where pods of lower priority might have made room
+  bool never_preempts = false;         // preemptionPolicy: Never
   std::size_t nodes_seen = 0;
   std::size_t nodes_total = 0;
 
-  // "0/3 nodes are available: 1 Insufficient memory, 2 node(s) were unschedulable."
+  // Word for word what upstream's scheduler says, its answer about preemption included. No pod is preempted
+  // here, and with every priority equal nobody else would preempt one either: there are no victims.
+  // "0/3 nodes are available: 1 Insufficient memory, 2 node(s) were unschedulable. preemption: 0/3 nodes are
+  // available: 1 No preemption victims found for incoming pod, 2 Preemption is not helpful for scheduling."
   std::string message() const;
 };
 

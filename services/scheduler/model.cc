@@ -118,6 +118,7 @@ PodInfo pod_info(const api::core::v1::Pod& pod) {
   info.tolerations = pod.spec.tolerations;
   info.node_selector = pod.spec.nodeSelector;
   if (pod.spec.affinity) info.node_affinity = pod.spec.affinity->nodeAffinity;
+  info.never_preempts = pod.spec.preemptionPolicy.value_or("") == "Never";
   info.gated = !pod.spec.schedulingGates.empty();
   info.deleting = pod.metadata.deletionTimestamp.has_value();
   info.finished = pod.status.phase == "Succeeded" || pod.status.phase == "Failed";

@@ -32,6 +32,8 @@ struct Plugin {
   const char* name = "";
   // Appends why the pod does not fit the node; nothing when it does.
   void (*filter)(const PodInfo&, const NodeInfo&, std::vector<std::string>& reasons) = nullptr;
+  // Might the refused node fit if pods of lower priority left it? Null: no.
+  bool (*preemption_may_help)(const PodInfo&, const NodeInfo&) = nullptr;
   unsigned retry_on = 0;  // ClusterEvents
   std::int64_t (*score)(const PodInfo&, const NodeInfo&,
                         const ScoreContext&) = nullptr;  // 0..100 after normalizing

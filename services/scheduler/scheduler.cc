@@ -42,7 +42,8 @@ void Scheduler::on_pod(const client::Change<PodView>& change) {
     events = cluster_.set_pod(pod);
   } else if (pod.deleting || pod.finished || pod.scheduler_name != options_.scheduler_name) {
     queue_.remove(pod.key());
-  } else {
+    cluster_.forget(pod.key());  // a bind under way will be refused
+  } else if (!cluster_.is_assumed(pod)) {
     queue_.set(pod, clock_.now_ms());
   }
   queue_.on_event(events, clock_.now_ms());

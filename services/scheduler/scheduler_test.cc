@@ -35,6 +35,12 @@ NodeInfo node(const std::string& name, const char* extra = R"("spec":{})",
 constexpr const char* kBig =
     R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"memory":"900Gi"}}}]})";
 
+// What follows when no pod of lower priority could make room.
+const std::string kHopeless =
+    " preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+const std::string kNoVictims =
+    " preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
+
 }  // namespace
 
 TEST_CASE("one node, one pod: does it fit, and what is said") {
@@ -90,7 +96,7 @@ TEST_CASE("one node, one pod: does it fit, and what is said") {
     if (*row.message == '\0')
       CHECK(decision.node == "n1");
     else
-      CHECK(decision.message() == row.message);
+      CHECK(decision.message() == row.message + kHopeless);
   }
   CHECK(decide(pod("p"), Cluster(), 0, 0).message() == "no nodes available to schedule pods");
 }
@@ -102,13 +108,56 @@ TEST_CASE("ports, pod counts and room freed again") {
       R"({"containers":[{"name":"c","image":"i","ports":[{"containerPort":80,"hostPort":80}]}]})";
   cluster.assume(pod("a", with_port), "n1");
   CHECK(decide(pod("b", with_port), cluster, 0, 0).message() ==
-        "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports.");
+        "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod ports." +
+            kNoVictims);
   cluster.assume(pod("c"), "n1");
-  CHECK(decide(pod("d"), cluster, 0, 0).message() == "0/1 nodes are available: 1 Too many pods.");
+  CHECK(decide(pod("d"), cluster, 0, 0).message() ==
+        "0/1 nodes are available: 1 Too many pods." + kNoVictims);
   CHECK(cluster.remove_pod("ns/a") == kPodRemoved);
   CHECK(decide(pod("b", with_port), cluster, 0, 0).node == "n1");
   cluster.forget("ns/c");
   CHECK(cluster.node("n1")->requested.pods == 0);
+}
+
+TEST_CASE("several nodes, several reasons: counted, sorted as text, with the answer about preemption") {
+  Cluster cluster;
+  cluster.set_node(node("full", R"("spec":{})", R"({"cpu":"4","memory":"8Gi","pods":"1"})"));
+  cluster.assume(pod("a"), "full");
+  cluster.set_node(node("small", R"("spec":{})", R"({"cpu":"1","memory":"8Gi","pods":"9"})"));
+  for (int i = 0; i < 10; ++i)
+    cluster.set_node(
+        node("t" + std::to_string(i), R"("spec":{"taints":[{"key":"k","effect":"NoExecute"}]})"));
+  const char* two_cpus = R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2"}}}]})";
+  const std::string reasons =
+      "0/12 nodes are available: 1 Insufficient cpu, 1 Too many pods, 10 node(s) had untolerated taint {k: "
+      "}.";
+  CHECK(decide(pod("b", two_cpus), cluster, 3, 0).message() ==
+        reasons +
+            " preemption: 0/12 nodes are available: 1 No preemption victims found for incoming pod, "
+            "11 Preemption is not helpful for scheduling.");
+  const char* never =
+      R"({"preemptionPolicy":"Never","containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2"}}}]})";
+  CHECK(decide(pod("b", never), cluster, 3, 0).message() ==
+        reasons + " preemption: not eligible due to preemptionPolicy=Never.");
+}
+
+TEST_CASE("a pod whose bind is under way is known, and counts once however often it is assumed") {
+  Cluster cluster;
+  cluster.set_node(node("n1"));
+  cluster.set_node(node("n2"));
+  CHECK_FALSE(cluster.is_assumed(pod("a")));
+  cluster.assume(pod("a"), "n1");
+  CHECK(cluster.is_assumed(pod("a")));
+  PodInfo namesake = pod("a");
+  namesake.uid = "another";
+  CHECK_FALSE(cluster.is_assumed(namesake));
+  cluster.assume(namesake, "n2");
+  CHECK(cluster.node("n1")->requested.pods == 0);
+  CHECK(cluster.node("n2")->requested.pods == 1);
+  namesake.node_name = "n2";
+  cluster.set_pod(namesake);
+  CHECK_FALSE(cluster.is_assumed(namesake));
+  CHECK(cluster.node("n2")->requested.pods == 1);
 }
 
 TEST_CASE("scores prefer the emptier node, preferred affinity and fewer soft taints") {

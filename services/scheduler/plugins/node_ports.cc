@@ -17,6 +17,7 @@ const Plugin& node_ports_plugin() {
               return;
             }
           },
+      .preemption_may_help = [](const PodInfo&, const NodeInfo&) { return true; },
       .retry_on = kNodeAdded | kPodRemoved};
   return plugin;
 }

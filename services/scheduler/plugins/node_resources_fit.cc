@@ -23,6 +23,20 @@ void filter(const PodInfo& pod, const NodeInfo& node, std::vector<std::string>& 
   }
 }
 
+// Room may be made only for what the empty node could hold.
+bool fits_when_empty(const PodInfo& pod, const NodeInfo& node) {
+  const Resources& wanted = pod.requests;
+  const Resources& whole = node.allocatable;
+  if (whole.pods < 1 || wanted.cpu_milli > whole.cpu_milli || wanted.memory_bytes > whole.memory_bytes ||
+      wanted.ephemeral_bytes > whole.ephemeral_bytes)
+    return false;
+  for (const auto& [name, amount] : wanted.extended) {
+    const auto has = whole.extended.find(name);
+    if (amount > (has == whole.extended.end() ? 0 : has->second)) return false;
+  }
+  return true;
+}
+
 std::int64_t free_share(std::int64_t used, std::int64_t allocatable) {
   if (allocatable <= 0 || used > allocatable) return 0;
   return (allocatable - used) * 100 / allocatable;
@@ -40,6 +54,7 @@ std::int64_t score(const PodInfo& pod, const NodeInfo& node, const ScoreContext&
 const Plugin& node_resources_fit_plugin() {
   static const Plugin plugin{.name = "NodeResourcesFit",
                              .filter = filter,
+                             .preemption_may_help = fits_when_empty,
                              .retry_on = kNodeAdded | kNodeAllocatable | kPodRemoved,
                              .score = score};
   return plugin;
