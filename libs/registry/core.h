@@ -74,6 +74,8 @@ void respond_object(const CallPtr& call, int code, const json::Value& object);
 // Counts the request and sends.
 void respond_raw(const CallPtr& call, http::Response response);
 void respond_success(const CallPtr& call, const std::string& uid);
+// 201 with a bare Status: what bindings and evictions are answered with.
+void respond_created(const CallPtr& call);
 
 // From the store's vocabulary to the API's.
 api::Status status_of_store_error(const Error& error);

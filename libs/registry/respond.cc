@@ -76,6 +76,15 @@ void respond_success(const CallPtr& call, const std::string& uid) {
                                     {"details", std::move(details)}}));
 }
 
+void respond_created(const CallPtr& call) {
+  respond_json(call, 201,
+               json::Value::object({{"kind", "Status"},
+                                    {"apiVersion", "v1"},
+                                    {"metadata", json::Value::object()},
+                                    {"status", "Success"},
+                                    {"code", 201}}));
+}
+
 void respond_entry(const CallPtr& call, int code, const store::EntryPtr& entry) {
   const Output& output = call->output;
   if (output.shape == Output::Shape::kFull && !output.yaml && !output.pretty &&

@@ -11,6 +11,8 @@ namespace coxswain::api {
 inline constexpr std::size_t kMaxPatchOperations = 10'000;
 inline constexpr std::size_t kMaxPatchCopyBytes = 3 * 1024 * 1024;  // all `copy` operations together
 inline constexpr std::size_t kMaxPatchedDepth = 100;
+// Members or elements of a patch times those of what it meets: objects are searched linearly.
+inline constexpr std::size_t kMaxMergeWork = 50'000'000;
 
 // RFC 6902. 400: not a patch; 413: too many operations or too much copied; 422: it does not apply, a
 // failed `test` included.

@@ -123,6 +123,21 @@ TEST_CASE("JSON patch is bounded") {
   CHECK(apply_json_patch(doubling, *json::parse(R"({"seed":1})")).error().code >= 413);
 }
 
+TEST_CASE("merges are bounded, and what is large but fair goes through") {
+  json::Value big = json::Value::object();
+  for (int i = 0; i < 9000; ++i) big.as_object().append("k" + std::to_string(i), "x");
+  CHECK(apply_merge_patch(big, json::Value::object()).error().code == 413);
+  CHECK(apply_strategic_merge_patch(big, json::Value::object(), nullptr).error().code == 413);
+  json::Value names = json::Value::array();
+  for (int i = 0; i < 9000; ++i) names.push_back("f" + std::to_string(i));
+  for (const char* member : {"$setElementOrder/a", "$deleteFromPrimitiveList/a"}) {
+    const json::Value patch = json::Value::object({{"a", names}, {member, names}});
+    CHECK(apply_strategic_merge_patch(patch, json::Value::object({{"a", names}}), nullptr).error().code ==
+          413);
+  }
+  CHECK(apply_merge_patch(*json::parse(R"({"k1":"y"})"), big).ok());
+}
+
 TEST_CASE("merge patch") {
   const Case cases[] = {
       {"rfc 1", R"({"a":"b"})", R"({"a":"c"})", R"({"a":"c"})"},

@@ -136,6 +136,12 @@ json::Array ordered(json::Array merged, const json::Array& patch_order, const js
 
 ApiResult<void> merge_object(json::Value& original, const json::Value& patch, const schema::Type* type);
 
+// Everything below looks for each of `changes` among all of both.
+ApiResult<void> check_work(std::size_t changes, std::size_t present) {
+  if (changes * (changes + present) <= kMaxMergeWork) return {};
+  return request_too_large("the patch changes too many members of one object or list");
+}
+
 // Objects with a merge key: directives first, then element by element. No ordering yet.
 ApiResult<void> merge_elements(json::Array& original, const json::Array& patch, const Meta& meta) {
   bool replace = false;
@@ -192,6 +198,8 @@ json::Array without_duplicates(const json::Array& a, const json::Array& b) {
 ApiResult<void> merge_list(json::Value& original, const json::Value& patch, const Meta& meta,
                            const json::Array* order) {
   json::Array& items = original.as_array();
+  const std::size_t changes = patch.as_array().size() + (order == nullptr ? 0 : order->size());
+  COX_RETURN_IF_ERROR(check_work(changes, items.size()));
   const bool objects = holds_objects(original, patch);
   if (objects && meta.key.empty()) return unprocessable("cannot merge lists without merge key");
   if (objects) COX_RETURN_IF_ERROR(require_keys(items, meta.key));
@@ -235,6 +243,8 @@ ApiResult<void> apply_order(json::Value& original, const json::Value& patch, con
   if ((list != nullptr && !list->is_array()) || (change != nullptr && !change->is_array()))
     return bad_order();
   const Meta meta = meta_of(type, name);
+  COX_RETURN_IF_ERROR(check_work(order.size(), (list == nullptr ? 0 : list->as_array().size()) +
+                                                   (change == nullptr ? 0 : change->as_array().size())));
   COX_RETURN_IF_ERROR(check_order(change, order, meta.key));
   if (list == nullptr && change == nullptr) return {};
   done.push_back(name);
@@ -277,6 +287,7 @@ ApiResult<void> delete_primitives(json::Value& original, const json::Member& dir
   json::Value* list = original.find(std::string_view(directive.first).substr(kDeletePrefix.size()));
   if (list == nullptr || !list->is_array()) return {};
   json::Array& items = list->as_array();
+  COX_RETURN_IF_ERROR(check_work(directive.second.as_array().size(), items.size()));
   items.erase(std::remove_if(items.begin(), items.end(),
                              [&](const json::Value& item) {
                                return index_of(directive.second.as_array(), item, {}) >= 0;
@@ -319,6 +330,8 @@ ApiResult<void> merge_object(json::Value& original, const json::Value& patch, co
                            " in map: " + json::write(patch));
     }
   }
+  COX_RETURN_IF_ERROR(
+      check_work(patch.as_object().size(), original.is_object() ? original.as_object().size() : 0));
   COX_RETURN_IF_ERROR(apply_retain_keys(original, patch));
   std::vector<std::string> done;
   for (const json::Member& member : patch.as_object()) {

@@ -176,9 +176,14 @@ void validate_spread_keys(const json::Value& constraint, const std::string& path
   }
 }
 
-void validate_constraint(const json::Array& constraints, std::size_t index, const std::string& path,
+// What makes a constraint one of a kind.
+std::string identity(const json::Value& constraint) {
+  return "{" + constraint.get_string("topologyKey") + ", " + constraint.get_string("whenUnsatisfiable") + "}";
+}
+
+// `repeated`: another of the same kind follows.
+void validate_constraint(const json::Value& constraint, bool repeated, const std::string& path,
                          FieldErrors& errors) {
-  const json::Value& constraint = constraints[index];
   const std::int64_t skew = constraint.get_int("maxSkew");
   if (skew <= 0) errors.invalid(path + ".maxSkew", static_cast<long>(skew), "must be greater than zero");
   const std::string key = constraint.get_string("topologyKey");
@@ -186,13 +191,7 @@ void validate_constraint(const json::Array& constraints, std::size_t index, cons
   const std::string action = constraint.get_string("whenUnsatisfiable");
   if (action != "DoNotSchedule" && action != "ScheduleAnyway")
     errors.not_supported(path + ".whenUnsatisfiable", action, {"DoNotSchedule", "ScheduleAnyway"});
-  for (std::size_t i = index + 1; i < constraints.size(); ++i) {
-    if (constraints[i].get_string("topologyKey") != key ||
-        constraints[i].get_string("whenUnsatisfiable") != action)
-      continue;
-    errors.duplicate(path + ".{topologyKey, whenUnsatisfiable}", "{" + key + ", " + action + "}");
-    break;
-  }
+  if (repeated) errors.duplicate(path + ".{topologyKey, whenUnsatisfiable}", identity(constraint));
   validate_domains(constraint, path, errors);
   for (const char* policy : {"nodeAffinityPolicy", "nodeTaintsPolicy"}) {
     const json::Value* value = constraint.find(policy);
@@ -221,8 +220,12 @@ void validate_affinity(const json::Value& spec, const std::string& path, FieldEr
 
 void validate_topology_spread(const json::Value& spec, const std::string& path, FieldErrors& errors) {
   const json::Array& constraints = list_at(spec, "topologySpreadConstraints");
-  for (std::size_t i = 0; i < constraints.size(); ++i)
-    validate_constraint(constraints, i, indexed(path + ".topologySpreadConstraints", i), errors);
+  std::map<std::string, std::size_t> last;
+  for (std::size_t i = 0; i < constraints.size(); ++i) last[identity(constraints[i])] = i;
+  for (std::size_t i = 0; i < constraints.size(); ++i) {
+    validate_constraint(constraints[i], last[identity(constraints[i])] > i,
+                        indexed(path + ".topologySpreadConstraints", i), errors);
+  }
 }
 
 }  // namespace coxswain::api

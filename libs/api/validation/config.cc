@@ -1,4 +1,6 @@
 // ConfigMaps and Secrets.
+#include <unordered_set>
+
 #include "libs/api/validation/pod_parts.h"
 #include "libs/common/base/strings.h"
 
@@ -78,9 +80,13 @@ void validate_config_map(const json::Value& object, FieldErrors& errors) {
   const json::Value* binary = object_at(object, "binaryData");
   validate_keys(data, "data", errors);
   std::size_t bytes = 0;
+  std::unordered_set<std::string_view> binary_keys;  // an object's own look-up is linear
+  if (binary != nullptr) {
+    for (const json::Member& member : binary->as_object()) binary_keys.insert(member.first);
+  }
   if (data != nullptr) {
     for (const json::Member& member : data->as_object()) {
-      if (binary != nullptr && binary->find(member.first) != nullptr) {
+      if (binary_keys.count(member.first) != 0) {
         errors.invalid(keyed("data", member.first), member.first, "duplicate of key present in binaryData");
       }
       bytes += member.second.is_string() ? member.second.as_string().size() : 0;

@@ -1,15 +1,13 @@
 // Where a container sees its pod's volumes: volumeMounts and volumeDevices.
-#include <algorithm>
-
 #include "libs/api/validation/pod_parts.h"
 
 namespace coxswain::api {
 namespace {
 
-bool listed(const json::Value& container, const char* list, const char* member, const std::string& value) {
-  const json::Array& items = list_at(container, list);
-  return std::any_of(items.begin(), items.end(),
-                     [&](const json::Value& item) { return item.get_string(member) == value; });
+std::set<std::string> all_of(const json::Value& container, const char* list, const char* member) {
+  std::set<std::string> values;
+  for (const json::Value& item : list_at(container, list)) values.insert(item.get_string(member));
+  return values;
 }
 
 void validate_sub_path(const json::Value& mount, const std::string& at, const std::string& path, bool image,
@@ -53,6 +51,8 @@ void validate_propagation(const json::Value& mount, const json::Value& container
 
 void validate_devices(const json::Value& container, const std::string& path, const Volumes& volumes,
                       FieldErrors& errors) {
+  const std::set<std::string> mounted = all_of(container, "volumeMounts", "name");
+  const std::set<std::string> mount_places = all_of(container, "volumeMounts", "mountPath");
   std::set<std::string> names;
   std::set<std::string> places;
   std::size_t index = 0;
@@ -73,9 +73,9 @@ void validate_devices(const json::Value& container, const std::string& path, con
     if (place.empty()) errors.required(at + ".devicePath");
     if (!place.empty() && !places.insert(place).second)
       errors.invalid(at + ".devicePath", place, "must be unique");
-    if (listed(container, "volumeMounts", "name", name))
+    if (mounted.count(name) != 0)
       errors.invalid(at + ".name", name, "must not already exist in volumeMounts");
-    if (listed(container, "volumeMounts", "mountPath", place))
+    if (mount_places.count(place) != 0)
       errors.invalid(at + ".devicePath", place, "must not already exist as a path in volumeMounts");
   }
 }
@@ -85,6 +85,8 @@ void validate_devices(const json::Value& container, const std::string& path, con
 void validate_mounts(const json::Value& container, const std::string& path, const PodScope& scope,
                      FieldErrors& errors) {
   const std::string list = path + ".volumeMounts";
+  const std::set<std::string> devices = all_of(container, "volumeDevices", "name");
+  const std::set<std::string> device_places = all_of(container, "volumeDevices", "devicePath");
   std::set<std::string> places;
   std::size_t index = 0;
   for (const json::Value& mount : list_at(container, "volumeMounts")) {
@@ -96,9 +98,9 @@ void validate_mounts(const json::Value& container, const std::string& path, cons
     if (volume == scope.volumes.end()) errors.not_found(at + ".name", name);
     if (place.empty()) errors.required(at + ".mountPath");
     if (!places.insert(place).second) errors.invalid(at + ".mountPath", place, "must be unique");
-    if (listed(container, "volumeDevices", "name", name))
+    if (devices.count(name) != 0)
       errors.invalid(at + ".name", name, "must not already exist in volumeDevices");
-    if (listed(container, "volumeDevices", "devicePath", place))
+    if (device_places.count(place) != 0)
       errors.invalid(at + ".mountPath", place, "must not already exist as a path in volumeDevices");
     const bool image = volume != scope.volumes.end() && volume->second->find("image") != nullptr;
     validate_sub_path(mount, at, list, image, errors);

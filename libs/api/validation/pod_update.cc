@@ -38,15 +38,17 @@ bool validate_deadline(const json::Value& before, const json::Value& now, FieldE
 }
 
 void validate_added_tolerations(const json::Value& before, const json::Value& now, FieldErrors& errors) {
-  const json::Array& tolerations = list_at(now, "tolerations");
-  const auto without_seconds = [](json::Value toleration) {
-    toleration.erase("tolerationSeconds");
-    return toleration;
+  // By text, whose order is the schema's members in any order: made the same for both by naming them.
+  const auto identity = [](const json::Value& toleration) {
+    json::Value named = json::Value::array();
+    for (const char* key : {"key", "operator", "value", "effect"})
+      named.push_back(toleration.get_string(key));
+    return json::write(named);
   };
+  std::set<std::string> kept;
+  for (const json::Value& toleration : list_at(now, "tolerations")) kept.insert(identity(toleration));
   for (const json::Value& old : list_at(before, "tolerations")) {
-    const json::Value wanted = without_seconds(old);
-    if (std::none_of(tolerations.begin(), tolerations.end(),
-                     [&](const json::Value& other) { return without_seconds(other) == wanted; })) {
+    if (kept.count(identity(old)) == 0) {
       return errors.forbidden("spec.tolerations",
                               "existing toleration can not be modified except its tolerationSeconds");
     }
@@ -54,14 +56,13 @@ void validate_added_tolerations(const json::Value& before, const json::Value& no
 }
 
 void validate_removed_gates(const json::Value& before, const json::Value& now, FieldErrors& errors) {
-  const json::Array& old = list_at(before, "schedulingGates");
+  std::set<std::string> old;
+  for (const json::Value& gate : list_at(before, "schedulingGates")) old.insert(gate.get_string("name"));
   std::size_t index = 0;
   for (const json::Value& gate : list_at(now, "schedulingGates")) {
     const std::string at = indexed("spec.schedulingGates", index++) + ".name";
     const std::string name = gate.get_string("name");
-    const bool known = std::any_of(
-        old.begin(), old.end(), [&](const json::Value& other) { return other.get_string("name") == name; });
-    if (!known)
+    if (old.count(name) == 0)
       errors.forbidden(at, "only deletion is allowed, but found new scheduling gate '" + name + "'");
   }
 }

@@ -71,9 +71,14 @@ void validate_amounts(const json::Value* amounts, const std::string& path, Field
 void compare(const json::Value* requests, const json::Value* limits, const std::string& path,
              FieldErrors& errors) {
   if (requests == nullptr || !requests->is_object()) return;
+  std::map<std::string_view, const json::Value*> by_name;
+  if (limits != nullptr && limits->is_object()) {
+    for (const json::Member& limit : limits->as_object()) by_name.emplace(limit.first, &limit.second);
+  }
   for (const json::Member& request : requests->as_object()) {
     const std::string& name = request.first;
-    const json::Value* limit = limits == nullptr ? nullptr : limits->find(name);
+    const auto found = by_name.find(name);
+    const json::Value* limit = found == by_name.end() ? nullptr : found->second;
     if (limit == nullptr) {
       if (!overcommit_allowed(name))
         errors.required(path + ".limits", "Limit must be set for non overcommitable resources");

@@ -1,4 +1,6 @@
 // ConfigMaps, Secrets, Leases, ServiceAccounts, Endpoints and EndpointSlices: data with few rules.
+#include <map>
+
 #include "libs/api/validation/validation.h"
 #include "libs/common/base/strings.h"
 #include "libs/registry/strategy.h"
@@ -80,10 +82,22 @@ void default_secret(json::Value& object) {
   if (text == nullptr) return;
   const json::Value copy = *text;
   if (copy.is_object()) {
+    json::Value& data = object["data"];
+    if (!data.is_object()) data = json::Value::object();
+    std::map<std::string, json::Value*> places;  // an object's own look-up is linear
+    for (json::Member& member : data.as_object()) places.emplace(member.first, &member.second);
+    std::vector<json::Member> fresh;
     for (const json::Member& member : copy.as_object()) {
-      if (member.second.is_string())
-        object["data"].set(member.first, base64_encode(member.second.as_string()));
+      if (!member.second.is_string()) continue;
+      const auto known = places.find(member.first);
+      if (known != places.end())
+        *known->second = base64_encode(member.second.as_string());
+      else
+        fresh.push_back({member.first, base64_encode(member.second.as_string())});
     }
+    // After the last use of `places`: appending moves members.
+    for (json::Member& member : fresh)
+      data.as_object().append(std::move(member.first), std::move(member.second));
   }
   object.erase("stringData");
 }

@@ -1,5 +1,6 @@
 // Pods.
 #include <algorithm>
+#include <set>
 
 #include "libs/api/meta/human_duration.h"
 #include "libs/api/meta/quantity.h"
@@ -17,10 +18,12 @@ void default_requests(json::Value& container) {
   const json::Value* limits = container.find_path({"resources", "limits"});
   if (limits == nullptr || !limits->is_object()) return;
   const json::Value copy = *limits;
+  json::Value& requests = container["resources"]["requests"];
+  if (!requests.is_object()) requests = json::Value::object();
+  std::set<std::string> asked;  // an object's own look-up is linear
+  for (const json::Member& request : requests.as_object()) asked.insert(request.first);
   for (const json::Member& limit : copy.as_object()) {
-    json::Value& requests = container["resources"]["requests"];
-    if (!requests.is_object()) requests = json::Value::object();
-    if (requests.find(limit.first) == nullptr) requests.set(limit.first, limit.second);
+    if (asked.count(limit.first) == 0) requests.as_object().append(limit.first, limit.second);
   }
 }
 

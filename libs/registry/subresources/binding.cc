@@ -60,16 +60,8 @@ Attempt plan(const CallPtr& call, const json::Value& binding) {
   pod["spec"].set("nodeName", binding.get_string_path({"target", "name"}));
   merge_annotations(binding, pod);
   set_scheduled(pod, call->now_unix_ms);
-  const auto success = [call] {
-    respond_json(call, 201,
-                 json::Value::object({{"kind", "Status"},
-                                      {"apiVersion", "v1"},
-                                      {"metadata", json::Value::object()},
-                                      {"status", "Success"},
-                                      {"code", 201}}));
-  };
   if (call->dry_run) {
-    success();
+    respond_created(call);
     return answered();
   }
   auto stored = std::make_shared<json::Value>(storage_form(*call->strategy, std::move(pod)));
@@ -77,9 +69,9 @@ Attempt plan(const CallPtr& call, const json::Value& binding) {
   attempt.txn.compares.push_back({(*current)->key, (*current)->mod_revision});
   attempt.txn.ops.push_back(
       {store::Op::Type::kPut, (*current)->key, std::move(encoded.bytes), encoded.splice_at});
-  attempt.done = [call, stored, success](const store::TxnResult& result) {
+  attempt.done = [call, stored](const store::TxnResult& result) {
     publish(*call, result, *stored);
-    success();
+    respond_created(call);
   };
   return attempt;
 }

@@ -24,12 +24,7 @@ api::ApiResult<DeleteOptions> options_of(const CallPtr& call) {
 
 void answer(const CallPtr& call, const api::ApiResult<void>& result) {
   if (!result.ok()) return respond_status(call, result.error());
-  respond_json(call, 201,
-               json::Value::object({{"kind", "Status"},
-                                    {"apiVersion", "v1"},
-                                    {"metadata", json::Value::object()},
-                                    {"status", "Success"},
-                                    {"code", 201}}));
+  respond_created(call);
 }
 
 }  // namespace
