@@ -44,7 +44,8 @@ check "version" v1.36.0 "$(kubectl version -o json 2>/dev/null | jq -r .serverVe
 check "namespaces" "default kube-node-lease kube-public kube-system" "$(kubectl get ns -o name | cut -d/ -f2 | xargs)"
 check "readyz" ok "$(api "$base/readyz")"
 check "anonymous" 401 "$(curl -sS -k -o /dev/null -w '%{http_code}' "$base/api/v1/pods")"
-check "whoami" kubernetes-admin "$(kubectl auth whoami -o jsonpath='{.status.userInfo.username}')"
+# By hand: kubectl before 1.27 has no `auth whoami`.
+check "whoami" kubernetes-admin "$(kubectl create -o jsonpath='{.status.userInfo.username}' -f - <<<'{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}')"
 check "apply" "configmap/a created" "$(printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v}\n' | kubectl apply -f -)"
 check "apply again" "configmap/a unchanged" "$(printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v}\n' | kubectl apply -f -)"
 check "jsonpath" v "$(kubectl get cm a -o jsonpath='{.data.k}')"
