@@ -45,7 +45,9 @@ check "namespaces" "default kube-node-lease kube-public kube-system" "$(kubectl 
 check "readyz" ok "$(api "$base/readyz")"
 check "anonymous" 401 "$(curl -sS -k -o /dev/null -w '%{http_code}' "$base/api/v1/pods")"
 # By hand: kubectl before 1.27 has no `auth whoami`.
-check "whoami" kubernetes-admin "$(kubectl create -o jsonpath='{.status.userInfo.username}' -f - <<<'{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}')"
+whoami='{"apiVersion":"authentication.k8s.io/v1","kind":"SelfSubjectReview"}'
+check "whoami" kubernetes-admin "$(api -H 'Content-Type: application/json' -d "$whoami" \
+  "$base/apis/authentication.k8s.io/v1/selfsubjectreviews" | jq -r .status.userInfo.username)"
 check "apply" "configmap/a created" "$(printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v}\n' | kubectl apply -f -)"
 check "apply again" "configmap/a unchanged" "$(printf 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: {k: v}\n' | kubectl apply -f -)"
 check "jsonpath" v "$(kubectl get cm a -o jsonpath='{.data.k}')"
