@@ -220,6 +220,70 @@ TEST_CASE("remainingItemCount is told only where it is known") {
             .find_path({"metadata", "remainingItemCount"}) == nullptr);
 }
 
+TEST_CASE("node ports: kept, released, asked for, used up") {
+  Options options;
+  options.settings.node_port_first = 30000;
+  options.settings.node_port_last = 30009;
+  Cluster cluster(options);
+  const auto service = [&](const std::string& name, const std::string& type, int ports, int code) {
+    std::string list;
+    for (int i = 0; i < ports; ++i) {
+      list += std::string(i == 0 ? "" : ",") + R"({"name":"p)" + std::to_string(i) + R"(","port":)" +
+              std::to_string(i + 1) + "}";
+    }
+    return cluster.json("POST", kServices, code,
+                        R"({"metadata":{"name":")" + name + R"("},"spec":{"type":")" + type +
+                            R"(","ports":[)" + list + "]}}");
+  };
+  const json::Value first = service("a", "NodePort", 6, 201);
+  std::set<std::int64_t> used;
+  for (const json::Value& port : first.find_path({"spec", "ports"})->as_array())
+    used.insert(port.get_int("nodePort"));
+  CHECK(used.size() == 6);
+  CHECK(service("b", "NodePort", 5, 422).get_string("message").find("range is full") != std::string::npos);
+  service("b", "NodePort", 4, 201);
+  CHECK(service("c", "NodePort", 1, 422).get_string("message").find("range is full") != std::string::npos);
+  // An update keeps what it has; a change of type gives it back.
+  const json::Value same =
+      cluster.json("PATCH", kServices + "/a", 200, R"({"metadata":{"labels":{"x":"y"}}})", kMerge);
+  CHECK(*same.find_path({"spec", "ports"}) == *first.find_path({"spec", "ports"}));
+  const json::Value plain =
+      cluster.json("PATCH", kServices + "/a", 200, R"({"spec":{"type":"ClusterIP"}})", kMerge);
+  CHECK(plain.find_path({"spec", "ports"})->as_array()[0].find("nodePort") == nullptr);
+  const json::Value balanced = cluster.json(
+      "POST", kServices, 201,
+      R"({"metadata":{"name":"lb"},"spec":{"type":"LoadBalancer","externalTrafficPolicy":"Local","ports":[{"port":1}]}})");
+  const std::int64_t check = balanced.find("spec")->get_int("healthCheckNodePort");
+  CHECK(check >= 30000);
+  CHECK(check != balanced.find_path({"spec", "ports"})->as_array()[0].get_int("nodePort"));
+  const json::Value back = cluster.json("PATCH", kServices + "/lb", 200,
+                                        R"({"spec":{"externalTrafficPolicy":"Cluster"}})", kMerge);
+  CHECK(back.find_path({"spec", "healthCheckNodePort"}) == nullptr);
+}
+
+TEST_CASE("addresses of one family") {
+  Cluster cluster;
+  const auto post = [&](const std::string& spec) {
+    return cluster.send("POST", kServices,
+                        R"({"metadata":{"name":"s"},"spec":{"ports":[{"port":1}],)" + spec + "}}");
+  };
+  CHECK(post(R"("ipFamilies":["IPv6"])")->status() == 422);
+  CHECK(post(R"("ipFamilyPolicy":"RequireDualStack")")->status() == 422);
+  CHECK(post(R"("clusterIP":"10.96.0.77","clusterIPs":["10.96.0.78"])")->status() == 422);
+  CHECK(post(R"("ipFamilyPolicy":"PreferDualStack")")->status() == 201);
+  const auto patch = [&](const std::string& spec, int code) {
+    return cluster.json("PATCH", kServices + "/s", code, R"({"spec":)" + spec + "}", kMerge);
+  };
+  patch(R"({"clusterIP":"10.96.0.99"})", 422);
+  patch(R"({"clusterIPs":["10.96.0.99"]})", 422);
+  // To ExternalName and back: the address goes and another comes.
+  CHECK(patch(R"({"type":"ExternalName","externalName":"a.b"})", 200).find_path({"spec", "clusterIP"}) ==
+        nullptr);
+  CHECK_FALSE(patch(R"({"type":"ClusterIP","externalName":null})", 200)
+                  .get_string_path({"spec", "clusterIP"})
+                  .empty());
+}
+
 TEST_CASE("generated names that are taken are generated anew") {
   Stuck random;
   Options options;

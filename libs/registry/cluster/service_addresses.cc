@@ -1,6 +1,8 @@
 #include "libs/registry/cluster/service_addresses.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "libs/common/base/strings.h"
 
@@ -145,17 +147,80 @@ void allocate_cluster_ip(const Context& context, const json::Value* old, json::V
   if (spec.get_string("ipFamilyPolicy").empty()) spec.set("ipFamilyPolicy", "SingleStack");
 }
 
-// The old node port of the same port (by name, else by protocol and number).
-std::int64_t old_node_port(const json::Value* old, const json::Value& port) {
-  const json::Value* ports = old == nullptr ? nullptr : old->find_path({"spec", "ports"});
-  if (ports == nullptr || !ports->is_array()) return 0;
-  for (const json::Value& candidate : ports->as_array()) {
-    if (candidate.get_int("port") == port.get_int("port") &&
-        candidate.get_string("protocol", "TCP") == port.get_string("protocol", "TCP")) {
-      return candidate.get_int("nodePort");
-    }
+// Hands out node ports to one Service. Each protocol's search goes on where it stopped: what was busy once
+// stays so for the rest of the request.
+class NodePorts {
+ public:
+  NodePorts(const Context& context, const json::Value* old, const json::Value& service,
+            const ClaimTaken& taken)
+      : first_(context.settings->node_port_first),
+        count_(context.settings->node_port_last - first_ + 1),
+        start_(start_of(service, static_cast<std::uint32_t>(count_))),
+        taken_(taken) {
+    std::vector<std::string> claims;
+    if (old != nullptr) service_claims(*old, claims);
+    owned_.insert(claims.begin(), claims.end());
   }
-  return 0;
+
+  bool in_range(std::int64_t number) const { return number >= first_ && number < first_ + count_; }
+  std::string range() const { return std::to_string(first_) + "-" + std::to_string(first_ + count_ - 1); }
+
+  // False: someone else's, or an earlier port's of this Service.
+  bool take(const std::string& protocol, std::int64_t number) {
+    const std::string claim = node_port_claim(protocol, number);
+    if (mine_.count(claim) != 0 || (owned_.count(claim) == 0 && taken_(claim))) return false;
+    mine_.insert(claim);
+    return true;
+  }
+  // 0: the range is full.
+  std::int64_t take_any(const std::string& protocol) {
+    std::int64_t& tried = tried_[protocol];
+    while (tried < count_) {
+      const std::int64_t candidate = first_ + (start_ + tried++) % count_;
+      if (take(protocol, candidate)) return candidate;
+    }
+    return 0;
+  }
+
+ private:
+  const std::int64_t first_;
+  const std::int64_t count_;
+  const std::int64_t start_;
+  const ClaimTaken& taken_;
+  std::set<std::string> owned_;  // by the Service as it was
+  std::set<std::string> mine_;   // by the Service as it will be
+  std::map<std::string, std::int64_t> tried_;
+};
+
+// The node ports of the Service as it was, by protocol and port: "TCP/80".
+using OldPorts = std::map<std::string, std::int64_t>;
+
+std::string port_identity(const json::Value& port) {
+  return port.get_string("protocol", "TCP") + "/" + std::to_string(port.get_int("port"));
+}
+
+OldPorts old_node_ports(const json::Value* old) {
+  OldPorts out;
+  const json::Value* ports = old == nullptr ? nullptr : old->find_path({"spec", "ports"});
+  if (ports == nullptr || !ports->is_array()) return out;
+  for (const json::Value& port : ports->as_array())
+    out.emplace(port_identity(port), port.get_int("nodePort"));
+  return out;
+}
+
+void allocate_node_port(json::Value& port, std::int64_t number, const std::string& field, NodePorts& range,
+                        Causes& out) {
+  const std::string protocol = port.get_string("protocol", "TCP");
+  if (number == 0) {
+    number = range.take_any(protocol);
+    if (number == 0) return refuse(out, field, "0", "failed to allocate a nodePort: range is full");
+  } else if (!range.in_range(number)) {
+    return refuse(out, field, std::to_string(number),
+                  "provided port is not in the valid range. The range of valid ports is " + range.range());
+  } else if (!range.take(protocol, number)) {
+    return refuse(out, field, std::to_string(number), "provided port is already allocated");
+  }
+  port.set("nodePort", number);
 }
 
 void allocate_node_ports(const Context& context, const json::Value* old, json::Value& service,
@@ -166,48 +231,21 @@ void allocate_node_ports(const Context& context, const json::Value* old, json::V
   const bool wanted = uses_node_ports(spec);
   const bool old_wanted =
       old != nullptr && old->find("spec") != nullptr && uses_node_ports(*old->find("spec"));
-  const std::int64_t first = context.settings->node_port_first;
-  const std::int64_t count = context.settings->node_port_last - first + 1;
-  std::vector<std::string> mine;  // claimed by earlier ports of this object
+  if (!wanted && !old_wanted) return;
+  const OldPorts before = old_node_ports(old);
+  NodePorts range(context, old, service, taken);
   std::size_t index = 0;
   for (json::Value& port : ports->as_array()) {
     const std::string field = "spec.ports[" + std::to_string(index++) + "].nodePort";
-    const std::string protocol = port.get_string("protocol", "TCP");
-    std::int64_t number = port.get_int("nodePort");
-    if (!wanted) {
+    const auto known = before.find(port_identity(port));
+    const std::int64_t old_number = known == before.end() ? 0 : known->second;
+    const std::int64_t number = port.get_int("nodePort");
+    if (wanted) {
+      allocate_node_port(port, number != 0 ? number : old_number, field, range, out);
+    } else if (number == old_number) {
       // Left over from the type before: released. Asked for anew: the validation refuses it.
-      if (old_wanted && number == old_node_port(old, port)) port.erase("nodePort");
-      continue;
+      port.erase("nodePort");
     }
-    if (number == 0) number = old_node_port(old, port);
-    const auto busy = [&](std::int64_t candidate) {
-      const std::string claim = node_port_claim(protocol, candidate);
-      return std::find(mine.begin(), mine.end(), claim) != mine.end() || (taken(claim) && !owned(old, claim));
-    };
-    if (number != 0) {
-      if (number < first || number >= first + count) {
-        refuse(out, field, std::to_string(number),
-               "provided port is not in the valid range. The range of valid ports is " +
-                   std::to_string(first) + "-" + std::to_string(first + count - 1));
-        continue;
-      }
-      if (busy(number)) {
-        refuse(out, field, std::to_string(number), "provided port is already allocated");
-        continue;
-      }
-    } else {
-      const std::uint32_t start = start_of(service, static_cast<std::uint32_t>(count));
-      for (std::int64_t i = 0; i < count && number == 0; ++i) {
-        const std::int64_t candidate = first + (start + i) % count;
-        if (!busy(candidate)) number = candidate;
-      }
-      if (number == 0) {
-        refuse(out, field, "0", "failed to allocate a nodePort: range is full");
-        continue;
-      }
-    }
-    mine.push_back(node_port_claim(protocol, number));
-    port.set("nodePort", number);
   }
 }
 
