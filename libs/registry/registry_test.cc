@@ -205,6 +205,11 @@ TEST_CASE("namespaces empty before they go, and take nothing new meanwhile") {
   CHECK(going.get_string_path({"status", "phase"}) == "Terminating");
   CHECK(cluster.json("POST", "/api/v1/namespaces/x/configmaps", 403, config_map("a")).get_string("reason") ==
         "Forbidden");
+  CHECK(cluster
+            .json("PUT", "/api/v1/namespaces/x/finalize", 422,
+                  R"({"metadata":{"name":"x"},"spec":{"finalizers":["bad"]}})")
+            .get_string("message")
+            .find("spec.finalizers[0]") != std::string::npos);
   cluster.json("PUT", "/api/v1/namespaces/x/finalize", 200, R"({"metadata":{"name":"x"},"spec":{}})");
   CHECK(cluster.send("GET", "/api/v1/namespaces/x")->status() == 404);
 }

@@ -87,6 +87,16 @@ void validate_node_update(const json::Value& old, const json::Value& object, Fie
   validate_taints(object, errors);
 }
 
+void validate_namespace_finalizers(const json::Value& object, bool per_element, FieldErrors& errors) {
+  const json::Value* spec = object_at(object, "spec");
+  if (spec == nullptr) return;
+  std::size_t index = 0;
+  for (const json::Value& finalizer : list_at(*spec, "finalizers")) {
+    const std::string at = per_element ? indexed("spec.finalizers", index++) : "spec.finalizers";
+    if (finalizer.is_string()) validate_finalizer(finalizer.as_string(), at, at, errors);
+  }
+}
+
 void validate_namespace_status(const json::Value& object, FieldErrors& errors) {
   const std::string phase = object.get_string_path({"status", "phase"});
   if (object.find_path({"metadata", "deletionTimestamp"}) == nullptr) {

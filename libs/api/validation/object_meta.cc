@@ -44,10 +44,7 @@ void validate_finalizers(const json::Value& metadata, FieldErrors& errors) {
   for (const json::Value& finalizer : finalizers) {
     const std::string at = indexed("metadata.finalizers", index++);
     if (!finalizer.is_string()) continue;
-    errors.invalid_each("metadata.finalizers", finalizer, check_qualified_name(finalizer.as_string()));
-    if (finalizer.as_string().find('/') == std::string::npos && !standard_finalizer(finalizer.as_string())) {
-      errors.invalid(at, finalizer, "name is neither a standard finalizer name nor is it fully qualified");
-    }
+    validate_finalizer(finalizer.as_string(), "metadata.finalizers", at, errors);
     orphan = orphan || finalizer.as_string() == "orphan";
     foreground = foreground || finalizer.as_string() == "foregroundDeletion";
   }
@@ -64,6 +61,13 @@ std::string as_name(std::string prefix) {
 }
 
 }  // namespace
+
+void validate_finalizer(const std::string& name, const std::string& path, const std::string& element_path,
+                        FieldErrors& errors) {
+  errors.invalid_each(path, name, check_qualified_name(name));
+  if (name.find('/') == std::string::npos && !standard_finalizer(name))
+    errors.invalid(element_path, name, "name is neither a standard finalizer name nor is it fully qualified");
+}
 
 void validate_labels(const json::Value* labels, const std::string& path, FieldErrors& errors) {
   if (labels == nullptr || !labels->is_object()) return;

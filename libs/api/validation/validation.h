@@ -11,6 +11,9 @@ inline constexpr std::size_t kMaxAnnotationBytes = 256 * 1024;
 using NameCheck = NameErrors (*)(std::string_view);
 
 void validate_labels(const json::Value* labels, const std::string& path, FieldErrors& errors);
+// One name of a finalizer: qualified, or one of the standard ones.
+void validate_finalizer(const std::string& name, const std::string& path, const std::string& element_path,
+                        FieldErrors& errors);
 void validate_annotations(const json::Value* annotations, const std::string& path, FieldErrors& errors);
 // A metav1.LabelSelector.
 void validate_label_selector(const json::Value& selector, const std::string& path, FieldErrors& errors);
@@ -47,6 +50,8 @@ void validate_data_update(const json::Value& old, const json::Value& object, Fie
 
 void validate_node(const json::Value& object, FieldErrors& errors);
 void validate_node_update(const json::Value& old, const json::Value& object, FieldErrors& errors);
+// spec.finalizers; `per_element`: the finalize subresource names the element, creation the list.
+void validate_namespace_finalizers(const json::Value& object, bool per_element, FieldErrors& errors);
 void validate_namespace_status(const json::Value& object, FieldErrors& errors);
 void validate_lease(const json::Value& object, FieldErrors& errors);
 

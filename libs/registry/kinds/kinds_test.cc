@@ -113,6 +113,33 @@ TEST_CASE("rules of kinds") {
   }
 }
 
+TEST_CASE("data is bounded by what it decodes to") {
+  struct Case {
+    const char* kind;
+    const char* member;
+    std::size_t bytes;  // of one value, as it is written
+    std::size_t causes;
+  };
+  constexpr std::size_t kMiB = 1024 * 1024;
+  const Case cases[] = {
+      {"ConfigMap", "data", kMiB, 0},
+      {"ConfigMap", "data", kMiB + 1, 1},
+      {"ConfigMap", "binaryData", kMiB / 3 * 4, 0},
+      {"ConfigMap", "binaryData", kMiB / 3 * 4 + 8, 1},
+      {"Secret", "data", kMiB / 3 * 4, 0},
+      {"Secret", "data", kMiB / 3 * 4 + 8, 1},
+  };
+  for (const Case& c : cases) {
+    json::Value object = json::Value::object({{"type", "Opaque"}});
+    object[c.member].set("k", std::string(c.bytes, 'A'));
+    Causes causes;
+    find_strategy("", c.kind).validate_create(Context{}, object, causes);
+    INFO(c.kind << " " << c.member << " " << c.bytes);
+    REQUIRE(causes.size() == c.causes);
+    if (c.causes == 1) CHECK(causes[0].message == "Too long: may not be more than 1048576 bytes");
+  }
+}
+
 TEST_CASE("cells") {
   struct Case {
     const char* group;

@@ -32,6 +32,14 @@ bool may_be_removed(const json::Value& object) {
   return finalizers == nullptr || !finalizers->is_array() || finalizers->as_array().empty();
 }
 
+void validate_create(const Context&, const json::Value& object, Causes& out) {
+  api::FieldErrors errors(out);
+  api::validate_namespace_finalizers(object, false, errors);
+}
+
+void validate_update(const Context&, const json::Value&, const json::Value&, Causes&) {
+}  // nothing may change
+
 void validate_status(const Context&, const json::Value&, const json::Value& object, Causes& out) {
   api::FieldErrors errors(out);
   api::validate_namespace_status(object, errors);
@@ -43,7 +51,9 @@ const Strategy& namespace_strategy() {
   static const Strategy strategy = {.name_rule = NameRule::kDnsLabel,
                                     .default_object = default_object,
                                     .prepare_create = prepare_create,
+                                    .validate_create = validate_create,
                                     .prepare_update = prepare_update,
+                                    .validate_update = validate_update,
                                     .validate_status_update = validate_status,
                                     .on_terminating = on_terminating,
                                     .may_be_removed = may_be_removed};

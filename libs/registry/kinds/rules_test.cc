@@ -404,6 +404,9 @@ Node | /spec/podCIDR="10.0.0.0/24" | /spec/podCIDR="10.0.1.0/24" ;; /spec/podCID
 Node | | /spec/podCIDR="10.0.1.0/24" |
 Node | /spec/providerID="a" | /spec/providerID="b" | spec.providerID Forbidden
 Node | | /spec/taints=[{"key":"a","effect":"x"}] | metadata.taints[0].effect NotSupported
+Namespace | |
+Namespace | /spec={"finalizers":["bad"]} | spec.finalizers Invalid !neither a standard finalizer name
+Namespace | /spec={"finalizers":["x.io/ok"]} |
 Lease | |
 Lease | /spec/leaseDurationSeconds=0 | spec.leaseDurationSeconds Invalid !must be greater than 0
 Lease | /spec/leaseTransitions=-1 | spec.leaseTransitions Invalid

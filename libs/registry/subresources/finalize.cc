@@ -1,4 +1,5 @@
 // namespaces/finalize: the namespace controller says that everything inside is gone.
+#include "libs/api/validation/validation.h"
 #include "libs/registry/shape.h"
 #include "libs/registry/verbs/write.h"
 
@@ -18,6 +19,13 @@ Attempt plan(const CallPtr& call, const json::Value& wanted) {
                    api::conflict(call->group_resource(), call->info.name,
                                  "the object has been modified; please apply your changes to the latest "
                                  "version and try again"));
+    return answered();
+  }
+  Causes causes;
+  api::FieldErrors errors(causes);
+  api::validate_namespace_finalizers(wanted, true, errors);
+  if (!causes.empty()) {
+    respond_status(call, invalid_object(*call, wanted, std::move(causes)));
     return answered();
   }
   json::Value object = decode_stored(**current);
