@@ -14,7 +14,8 @@ namespace {
 using namespace coxswain;
 
 constexpr std::int64_t kCoalesce_ms = 20;  // a burst of changes becomes one transaction
-constexpr std::int64_t kRetry_ms = 10'000;
+constexpr std::int64_t kRetry_ms = 2'000;
+constexpr std::int64_t kVerify_ms = 5'000;  // how soon rules that somebody flushed are back
 const char* const kSyncKey = "sync";
 
 struct Options {
@@ -51,6 +52,8 @@ int cleanup() {
 Result<void> run(const Options& options, client::Daemon& daemon) {
   COX_ASSIGN_OR_RETURN(auto api, client::ApiClient::from_kubeconfig(options.kubeconfig, "kube-proxy"));
   COX_ASSIGN_OR_RETURN(auto dataplane, proxy::make_nft_dataplane());
+  // Without the right to change rules there is nothing to do here: better said now than in every retry.
+  COX_RETURN_IF_ERROR(dataplane->apply(std::string("add table ") + proxy::kTable + "\n"));
   proxy::Proxy proxy(*dataplane);
   client::InformerSet informers(*api);
   auto& services = informers.get<api::core::v1::Service>();
@@ -60,11 +63,15 @@ Result<void> run(const Options& options, client::Daemon& daemon) {
     return healthy.load() ? std::string() : std::string("the rules are not in place yet");
   });
 
+  std::int64_t verified_ms = system_clock().now_ms();  // the only worker's
   client::Controller controller({.name = "kube-proxy"}, [&](const std::string&) -> client::ReconcileResult {
+    const std::int64_t now_ms = system_clock().now_ms();
+    const bool verify = now_ms - verified_ms >= kVerify_ms;
+    if (verify) verified_ms = now_ms;
     const auto synced = proxy.sync(
-        {services.lister().list(), slices.lister().list(), options.node_name, options.cluster_cidr});
+        {services.lister().list(), slices.lister().list(), options.node_name, options.cluster_cidr}, verify);
     healthy.store(synced.ok());
-    if (synced.ok()) return client::Requeue::none();
+    if (synced.ok()) return client::Requeue::after(kVerify_ms);
     log_error("cannot apply the rules",
               {{"error", synced.error().message}, {"retry_ms", std::to_string(kRetry_ms)}});
     return client::Requeue::after(kRetry_ms);

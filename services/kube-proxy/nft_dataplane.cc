@@ -12,7 +12,7 @@ namespace coxswain::proxy {
 namespace {
 
 struct Dump {
-  const std::set<UdpBinding>* gone = nullptr;
+  const std::function<bool(const UdpBinding&)>* stale = nullptr;
   std::vector<nf_conntrack*> doomed;
 };
 
@@ -22,7 +22,6 @@ std::string address_of(std::uint32_t network_order) {
   return text;
 }
 
-// Collects flows whose original destination is a service and whose answers come from a gone endpoint.
 int on_flow(nf_conntrack_msg_type, nf_conntrack* flow, void* user) {
   auto& dump = *static_cast<Dump*>(user);
   if (nfct_get_attr_u8(flow, ATTR_L4PROTO) != IPPROTO_UDP) return NFCT_CB_CONTINUE;
@@ -30,9 +29,7 @@ int on_flow(nf_conntrack_msg_type, nf_conntrack* flow, void* user) {
   binding.service_ip = address_of(nfct_get_attr_u32(flow, ATTR_ORIG_IPV4_DST));
   binding.service_port = ntohs(nfct_get_attr_u16(flow, ATTR_ORIG_PORT_DST));
   binding.endpoint_ip = address_of(nfct_get_attr_u32(flow, ATTR_REPL_IPV4_SRC));
-  UdpBinding by_port = binding;
-  by_port.service_ip.clear();
-  if (dump.gone->contains(binding) || dump.gone->contains(by_port)) {
+  if ((*dump.stale)(binding)) {
     dump.doomed.push_back(flow);
     return NFCT_CB_STOLEN;
   }
@@ -64,11 +61,23 @@ class NftDataplane final : public Dataplane {
     return apply(std::string("add table ") + kTable + "\ndelete table " + kTable + "\n");
   }
 
-  void forget_udp(const std::set<UdpBinding>& gone) override {
-    if (gone.empty()) return;
+  bool intact() override {
+    // The rules that everything hangs on; "flush table" takes them, "flush ruleset" the chains as well.
+    for (const auto& [chain, rule] :
+         {std::pair{"nat_prerouting", "jump services"}, std::pair{"services", "@service_ips"},
+          std::pair{"nat_postrouting", "masquerade"}}) {
+      const std::string command = std::string("list chain ") + kTable + " " + chain + "\n";
+      if (nft_run_cmd_from_buffer(context_, command.c_str()) != 0) return false;
+      const char* text = nft_ctx_get_output_buffer(context_);
+      if (text == nullptr || std::strstr(text, rule) == nullptr) return false;
+    }
+    return true;
+  }
+
+  void forget_udp(const std::function<bool(const UdpBinding&)>& stale) override {
     nfct_handle* handle = nfct_open(CONNTRACK, 0);
     if (handle == nullptr) return;  // no conntrack in this kernel: nothing to forget
-    Dump dump{&gone, {}};
+    Dump dump{&stale, {}};
     nfct_callback_register(handle, NFCT_T_ALL, on_flow, &dump);
     std::uint32_t family = AF_INET;
     nfct_query(handle, NFCT_Q_DUMP, &family);

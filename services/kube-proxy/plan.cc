@@ -28,9 +28,11 @@ std::string protocol_of(const std::string& protocol) { return protocol.empty() ?
 
 bool flag(const std::optional<bool>& value, bool fallback) { return value.value_or(fallback); }
 
-// The ready endpoints of one port of a service; else those that terminate and still serve.
+// The ready endpoints of one port of a service; else those that terminate and still serve. KEP-1669: with a
+// Local policy that choice is made among the node's own, so that a node drains what a load balancer still
+// sends.
 std::vector<Endpoint> endpoints_of(const ServicePort& port, const std::vector<const EndpointSlice*>& slices,
-                                   const std::string& node) {
+                                   const std::string& node, bool local_only) {
   std::set<Endpoint> ready, serving;
   for (const EndpointSlice* slice : slices) {
     int number = 0;
@@ -43,6 +45,7 @@ std::vector<Endpoint> endpoints_of(const ServicePort& port, const std::vector<co
     for (const auto& endpoint : slice->endpoints) {
       if (endpoint.addresses.empty()) continue;
       const Endpoint value{endpoint.addresses.front(), number, endpoint.nodeName.value_or("") == node};
+      if (local_only && !value.local) continue;
       // Absent means ready: publishers that do not care about readiness.
       if (flag(endpoint.conditions.ready, true))
         ready.insert(value);
@@ -54,12 +57,11 @@ std::vector<Endpoint> endpoints_of(const ServicePort& port, const std::vector<co
   return {chosen.begin(), chosen.end()};
 }
 
-std::vector<Endpoint> local_only(const std::vector<Endpoint>& endpoints) {
-  std::vector<Endpoint> out;
-  std::copy_if(endpoints.begin(), endpoints.end(), std::back_inserter(out),
-               [](const Endpoint& e) { return e.local; });
-  return out;
-}
+// What one port of a Service has: everywhere, and on this node.
+struct Endpoints {
+  std::vector<Endpoint> all;
+  std::vector<Endpoint> local;
+};
 
 class Planner {
  public:
@@ -87,19 +89,23 @@ class Planner {
   void add_port(const Service& service, const ServicePort& port) {
     const std::string key = service.metadata.namespace_ + "/" + service.metadata.name;
     const auto found = slices_.find(key);
-    const std::vector<Endpoint> all = found == slices_.end()
-                                          ? std::vector<Endpoint>()
-                                          : endpoints_of(port, found->second, input_.node_name);
+    Endpoints endpoints;
+    if (found != slices_.end()) {
+      endpoints.all = endpoints_of(port, found->second, input_.node_name, false);
+      endpoints.local = endpoints_of(port, found->second, input_.node_name, true);
+    }
     const std::string id = short_hash(key + "/" + port.name + "/" + protocol_of(port.protocol) + "/" +
                                       std::to_string(port.port));
     const std::string protocol = protocol_of(port.protocol);
     const bool internal_local = service.spec.internalTrafficPolicy.value_or("Cluster") == "Local";
     const bool external_local = service.spec.externalTrafficPolicy == "Local";
 
-    add_internal(service, port, id, all, internal_local);
-    add_external(service, port, id, all, external_local);
+    add_internal(service, port, id, endpoints, internal_local);
+    add_external(service, port, id, endpoints, external_local);
     if (protocol != "udp") return;
-    for (const Endpoint& endpoint : all) {
+    std::vector<Endpoint> used = endpoints.all;
+    used.insert(used.end(), endpoints.local.begin(), endpoints.local.end());
+    for (const Endpoint& endpoint : used) {
       out_.udp.insert({service.spec.clusterIP, port.port, endpoint.ip});
       for (const std::string& ip : service.spec.externalIPs) out_.udp.insert({ip, port.port, endpoint.ip});
       if (port.nodePort != 0) out_.udp.insert({"", port.nodePort, endpoint.ip});
@@ -107,11 +113,12 @@ class Planner {
   }
 
   void add_internal(const Service& service, const ServicePort& port, const std::string& id,
-                    const std::vector<Endpoint>& all, bool local) {
+                    const Endpoints& endpoints, bool local) {
     const std::string key = address_key(service.spec.clusterIP, port);
-    const std::vector<Endpoint> usable = local ? local_only(all) : all;
+    const std::vector<Endpoint>& usable = local ? endpoints.local : endpoints.all;
     if (usable.empty()) {
-      out_.rules.maps["no_endpoint_ips"][key] = all.empty() ? "goto reject_service" : "goto drop_service";
+      out_.rules.maps["no_endpoint_ips"][key] =
+          endpoints.all.empty() ? "goto reject_service" : "goto drop_service";
       return;
     }
     const std::string chain = "svc_" + id;
@@ -125,25 +132,16 @@ class Planner {
   }
 
   void add_external(const Service& service, const ServicePort& port, const std::string& id,
-                    const std::vector<Endpoint>& all, bool local) {
+                    const Endpoints& endpoints, bool local) {
     if (port.nodePort == 0 && service.spec.externalIPs.empty()) return;
-    const std::vector<Endpoint> usable = local ? local_only(all) : all;
-    std::string verdict;
-    const char* suffix = "";
-    if (usable.empty()) {
-      verdict = all.empty() ? "goto reject_service" : "goto drop_service";
-      suffix = "no_endpoint_";
-    } else {
+    std::string verdict = "goto reject_service";
+    std::string prefix = "no_endpoint_";
+    if (!endpoints.all.empty() || !endpoints.local.empty()) {
       const std::string chain = "ext_" + id;
-      std::vector<std::string>& rules = out_.rules.chains[chain];
-      // Cluster policy: the answer must come back through this node. Local policy keeps the client's
-      // address, and is for outside clients only.
-      if (!local) rules.push_back("jump mark_masquerade");
-      balance(service, id + (local ? "l" : ""), protocol_of(port.protocol), usable, rules);
+      add_external_chain(service, port, id, endpoints, local, out_.rules.chains[chain]);
       verdict = "goto " + chain;
-      suffix = "service_";
+      prefix = "service_";
     }
-    const std::string prefix = suffix;
     for (const std::string& ip : service.spec.externalIPs)
       out_.rules.maps[prefix + "ips"][address_key(ip, port)] = verdict;
     if (port.nodePort != 0) {
@@ -151,6 +149,30 @@ class Planner {
           .maps[prefix + "nodeports"][protocol_of(port.protocol) + " . " + std::to_string(port.nodePort)] =
           verdict;
     }
+  }
+
+  void add_external_chain(const Service& service, const ServicePort& port, const std::string& id,
+                          const Endpoints& endpoints, bool local, std::vector<std::string>& rules) {
+    const std::string protocol = protocol_of(port.protocol);
+    if (!local) {  // the answer must come back through this node
+      rules.push_back("jump mark_masquerade");
+      balance(service, id, protocol, endpoints.all, rules);
+      return;
+    }
+    // The Local policy keeps the address of clients outside. Pods and the node itself are inside: they reach
+    // every endpoint, as by the ClusterIP.
+    if (!endpoints.all.empty()) {
+      const std::string everywhere = "all_" + id;
+      balance(service, id, protocol, endpoints.all, out_.rules.chains[everywhere]);
+      if (!input_.cluster_cidr.empty())
+        rules.push_back("ip saddr " + input_.cluster_cidr + " goto " + everywhere);
+      rules.push_back("fib saddr type local jump mark_masquerade");
+      rules.push_back("fib saddr type local goto " + everywhere);
+    }
+    if (endpoints.local.empty())
+      rules.push_back("drop");  // the load balancer is to try another node
+    else
+      balance(service, id + "l", protocol, endpoints.local, rules);
   }
 
   static std::string address_key(const std::string& ip, const ServicePort& port) {

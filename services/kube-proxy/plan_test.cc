@@ -18,15 +18,21 @@ ServicePtr service(const char* text) {
   return out;
 }
 
-EndpointSlicePtr slice(const std::string& endpoints, const char* protocol = "TCP") {
+EndpointSlicePtr slice_named(const std::string& service, const std::string& endpoints,
+                             const char* protocol = "TCP") {
   auto out = std::make_shared<api::discovery::v1::EndpointSlice>();
-  const auto parsed = json::parse(
-      R"({"metadata":{"namespace":"ns","name":"web-1","labels":{"kubernetes.io/service-name":"web"}},
+  const auto parsed =
+      json::parse(R"({"metadata":{"namespace":"ns","name":"x","labels":{"kubernetes.io/service-name":")" +
+                  service + R"("}},
     "addressType":"IPv4","ports":[{"name":"http","port":8080,"protocol":")" +
-      std::string(protocol) + R"("}],"endpoints":[)" + endpoints + "]}");
+                  std::string(protocol) + R"("}],"endpoints":[)" + endpoints + "]}");
   REQUIRE(parsed.ok());
   from_json(*parsed, *out);
   return out;
+}
+
+EndpointSlicePtr slice(const std::string& endpoints, const char* protocol = "TCP") {
+  return slice_named("web", endpoints, protocol);
 }
 
 constexpr const char* kWeb =
@@ -50,11 +56,19 @@ class Recording final : public Dataplane {
     transactions.push_back(transaction);
     return {};
   }
-  void forget_udp(const std::set<UdpBinding>& gone) override { forgotten.insert(gone.begin(), gone.end()); }
+  bool intact() override { return !flushed; }
+  void forget_udp(const std::function<bool(const UdpBinding&)>& stale) override {
+    forgotten.clear();
+    for (const UdpBinding& flow : flows) {
+      if (stale(flow)) forgotten.insert(flow);
+    }
+  }
   Result<void> remove_table() override { return {}; }
   std::vector<std::string> transactions;
+  std::set<UdpBinding> flows;  // what conntrack knows
   std::set<UdpBinding> forgotten;
   bool fail = false;
+  bool flushed = false;
 };
 
 }  // namespace
@@ -127,7 +141,6 @@ TEST_CASE("node ports, external IPs and local policies") {
        {slice(kTwo)},
        "n3",
        ""});
-  CHECK(local.rules.maps.at("no_endpoint_nodeports").at("tcp . 30080") == "goto drop_service");
   CHECK(local.rules.maps.at("no_endpoint_ips").at("10.96.0.5 . tcp . 80") == "goto drop_service");
 }
 
@@ -166,14 +179,95 @@ TEST_CASE("updates touch only what changed; a failure starts over") {
   CHECK(dataplane.transactions[2].find("delete table") != std::string::npos);
 }
 
-TEST_CASE("UDP flows to endpoints that are gone are forgotten") {
+TEST_CASE("external Local: outside clients stay on the node, pods and the node itself go everywhere") {
+  const auto rules_on = [](const char* node, const char* endpoints) {
+    const Plan p = plan(
+        {{service(
+             R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"NodePort","externalTrafficPolicy":"Local",
+    "ports":[{"name":"http","port":80,"nodePort":30080}]}})")},
+         {slice(endpoints)},
+         node,
+         "10.244.0.0/16"});
+    const std::string verdict = p.rules.maps.at("service_nodeports").at("tcp . 30080");
+    REQUIRE(verdict.starts_with("goto ext_"));
+    return p.rules.chains.at(verdict.substr(5));
+  };
+  for (const char* node : {"n1", "n3"}) {
+    INFO(node);
+    const auto rules = rules_on(node, kTwo);
+    REQUIRE(rules.size() == 4);
+    CHECK(rules[0].starts_with("ip saddr 10.244.0.0/16 goto all_"));
+    CHECK(rules[1] == "fib saddr type local jump mark_masquerade");
+    CHECK(rules[2].starts_with("fib saddr type local goto all_"));
+  }
+  CHECK(rules_on("n1", kTwo)[3].starts_with("numgen random mod 1 vmap"));
+  CHECK(rules_on("n3", kTwo)[3] == "drop");
+  // KEP-1669: the node's own terminating endpoint drains what still comes in, though others are ready
+  // elsewhere.
+  const char* draining =
+      R"({"addresses":["10.244.0.2"],"nodeName":"n1","conditions":{"ready":false,"serving":true,"terminating":true}},
+      {"addresses":["10.244.1.3"],"nodeName":"n2","conditions":{"ready":true}})";
+  CHECK(rules_on("n1", draining)[3].starts_with("numgen random mod 1 vmap"));
+}
+
+TEST_CASE("one endpoint among 1,000 services: the change is as small as its cause") {
+  Recording dataplane;
+  Proxy proxy(dataplane);
+  PlanInput input{{}, {}, "n1", "10.244.0.0/16"};
+  const auto slice_of = [](int i, const std::string& ips) {
+    return slice_named("s" + std::to_string(i), ips);
+  };
+  for (int i = 0; i < 1000; ++i) {
+    const std::string ip = "10.96." + std::to_string(i / 250) + "." + std::to_string(i % 250 + 1);
+    const std::string text = R"({"metadata":{"namespace":"ns","name":"s)" + std::to_string(i) +
+                             R"("},"spec":{"clusterIP":")" + ip +
+                             R"(","ports":[{"name":"http","port":80,"protocol":"TCP"}]}})";
+    input.services.push_back(service(text.c_str()));
+    input.slices.push_back(slice_of(i, R"({"addresses":["10.244.0.2"]},{"addresses":["10.244.0.3"]})"));
+  }
+  REQUIRE(proxy.sync(input).ok());
+  CHECK(count(dataplane.transactions.at(0), "\n") > 5000);
+  input.slices[500] = slice_of(500, R"({"addresses":["10.244.0.2"]},{"addresses":["10.244.0.9"]})");
+  REQUIRE(proxy.sync(input).ok());
+  const std::string& update = dataplane.transactions.at(1);
+  INFO(update);
+  CHECK(count(update, "\n") <= 12);
+  CHECK(count(update, "dnat to 10.244.0.9:8080") == 1);
+}
+
+TEST_CASE("rules that somebody flushed are made anew") {
+  Recording dataplane;
+  Proxy proxy(dataplane);
+  const PlanInput input{{service(kWeb)}, {slice(kTwo)}, "n1", ""};
+  REQUIRE(proxy.sync(input, true).ok());
+  REQUIRE(proxy.sync(input, true).ok());
+  CHECK(dataplane.transactions.size() == 1);
+  dataplane.flushed = true;
+  REQUIRE(proxy.sync(input).ok());
+  CHECK(dataplane.transactions.size() == 1);  // not looked at
+  REQUIRE(proxy.sync(input, true).ok());
+  REQUIRE(dataplane.transactions.size() == 2);
+  CHECK(dataplane.transactions[1] == dataplane.transactions[0]);
+}
+
+TEST_CASE("UDP flows that no endpoint answers any more are forgotten") {
   Recording dataplane;
   Proxy proxy(dataplane);
   const char* dns =
-      R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","ports":[{"name":"http","port":53,"protocol":"UDP"}]}})";
+      R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"NodePort","ports":[{"name":"http","port":53,"nodePort":30053,"protocol":"UDP"}]}})";
+  const UdpBinding alive{"10.96.0.5", 53, "10.244.0.2"}, gone{"10.96.0.5", 53, "10.244.1.3"},
+      unanswered{"10.96.0.5", 53, "10.96.0.5"}, node_alive{"192.0.2.1", 30053, "10.244.0.2"},
+      node_gone{"192.0.2.1", 30053, "10.244.1.3"}, foreign{"198.51.100.7", 30053, "198.51.100.7"};
+  dataplane.flows = {alive, gone, unanswered, node_alive, node_gone, foreign};
+  // A first look, as after a restart: what began before there was a rule goes.
   REQUIRE(proxy.sync({{service(dns)}, {slice(kTwo, "UDP")}, "n1", ""}).ok());
+  CHECK(dataplane.forgotten == std::set<UdpBinding>{unanswered});
+  dataplane.flows.erase(unanswered);
   REQUIRE(proxy.sync({{service(dns)}, {slice(R"({"addresses":["10.244.0.2"]})", "UDP")}, "n1", ""}).ok());
-  CHECK(dataplane.forgotten == std::set<UdpBinding>{{"10.96.0.5", 53, "10.244.1.3"}});
+  CHECK(dataplane.forgotten == std::set<UdpBinding>{gone, node_gone});
+  dataplane.flows = {alive, node_alive, foreign};
+  REQUIRE(proxy.sync({{}, {}, "n1", ""}).ok());
+  CHECK(dataplane.forgotten == std::set<UdpBinding>{alive, node_alive});
 }
 
 TEST_CASE("the kernel takes every kind of ruleset") {
@@ -184,8 +278,11 @@ TEST_CASE("the kernel takes every kind of ruleset") {
             R"({"metadata":{"namespace":"ns","name":"web"},"spec":{"clusterIP":"10.96.0.5","type":"NodePort","sessionAffinity":"ClientIP","externalIPs":["192.0.2.9"],
     "ports":[{"name":"http","port":80,"nodePort":30080}]}})"),
         service(
-            R"({"metadata":{"namespace":"x","name":"y"},"spec":{"clusterIP":"10.96.0.6","ports":[{"port":81}]}})")},
-       {slice(kTwo)},
+            R"({"metadata":{"namespace":"x","name":"y"},"spec":{"clusterIP":"10.96.0.6","ports":[{"port":81}]}})"),
+        service(
+            R"({"metadata":{"namespace":"ns","name":"local"},"spec":{"clusterIP":"10.96.0.7","type":"NodePort","externalTrafficPolicy":"Local",
+    "ports":[{"name":"http","port":80,"nodePort":30081}]}})")},
+       {slice(kTwo), slice_named("local", kTwo)},
        "n1",
        "10.244.0.0/16"});
   // A table of another name, so that a cluster on this machine is not disturbed.

@@ -14,9 +14,10 @@ namespace coxswain::proxy {
 class Proxy {
  public:
   explicit Proxy(Dataplane& dataplane) : dataplane_(dataplane) {}
-  // The first call replaces the table whole; later ones change what differs. After a failure the
-  // next call starts from nothing again, because the kernel's state is then unknown.
-  Result<void> sync(const PlanInput& input);
+  // The first call replaces the table whole; later ones change what differs. A change that fails is tried
+  // again as a whole table at once, and so is the next call after that failed too: the kernel's state is
+  // unknown. With `verify` it looks first whether the table still stands, and makes it anew when not.
+  Result<void> sync(const PlanInput& input, bool verify = false);
 
  private:
   Dataplane& dataplane_;

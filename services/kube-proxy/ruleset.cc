@@ -4,7 +4,8 @@ namespace coxswain::proxy {
 namespace {
 
 // The parts that every ruleset has: hooks, and the shared maps. Priorities: rejects look at traffic
-// before destination NAT would, as upstream's nftables mode does.
+// before destination NAT would, as upstream's nftables mode does. Node ports are not served on loopback, as
+// in that mode: a packet from 127.0.0.1 cannot leave for a pod.
 constexpr const char* kSkeleton = R"(
 add map ip coxswain service_ips { type ipv4_addr . inet_proto . inet_service : verdict ; }
 add map ip coxswain service_nodeports { type inet_proto . inet_service : verdict ; }
@@ -26,9 +27,9 @@ add rule ip coxswain reject_service meta l4proto tcp reject with tcp reset
 add rule ip coxswain reject_service reject
 add rule ip coxswain drop_service drop
 add rule ip coxswain services ip daddr . meta l4proto . th dport vmap @service_ips
-add rule ip coxswain services fib daddr type local meta l4proto . th dport vmap @service_nodeports
+add rule ip coxswain services ip daddr != 127.0.0.0/8 fib daddr type local meta l4proto . th dport vmap @service_nodeports
 add rule ip coxswain no_endpoints ip daddr . meta l4proto . th dport vmap @no_endpoint_ips
-add rule ip coxswain no_endpoints fib daddr type local meta l4proto . th dport vmap @no_endpoint_nodeports
+add rule ip coxswain no_endpoints ip daddr != 127.0.0.0/8 fib daddr type local meta l4proto . th dport vmap @no_endpoint_nodeports
 add rule ip coxswain nat_prerouting jump services
 add rule ip coxswain nat_output jump services
 add rule ip coxswain nat_postrouting meta mark and 0x4000 == 0x4000 meta mark set meta mark xor 0x4000 masquerade
