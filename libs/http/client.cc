@@ -137,6 +137,9 @@ class ClientImpl final : public Client {
     curl_easy_setopt(handle, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(handle, CURLOPT_TCP_NODELAY, 1L);
     curl_easy_setopt(handle, CURLOPT_PROXY, "");
+    curl_easy_setopt(handle, CURLOPT_TCP_KEEPALIVE, 1L);  // a watch notices that its server's machine is gone
+    curl_easy_setopt(handle, CURLOPT_TCP_KEEPIDLE, 30L);
+    curl_easy_setopt(handle, CURLOPT_TCP_KEEPINTVL, 10L);
     curl_easy_setopt(handle, CURLOPT_BUFFERSIZE, 65536L);
     curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(options_.connect_timeout_ms));
     curl_easy_setopt(handle, CURLOPT_USERAGENT, options_.user_agent.c_str());
@@ -149,6 +152,11 @@ class ClientImpl final : public Client {
     if (options_.insecure_skip_verify) {
       curl_easy_setopt(handle, CURLOPT_SSL_VERIFYPEER, 0L);
       curl_easy_setopt(handle, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    // libcurl has the system's CAs built in beside the one it is given: only ours counts.
+    if (!options_.ca_pem.empty() || !options_.ca_pem_path.empty()) {
+      curl_easy_setopt(handle, CURLOPT_CAPATH, nullptr);
+      curl_easy_setopt(handle, CURLOPT_CAINFO, nullptr);
     }
     if (!options_.ca_pem.empty())
       set_blob(handle, CURLOPT_CAINFO_BLOB, options_.ca_pem);
@@ -212,7 +220,11 @@ class ClientImpl final : public Client {
   // The multi interface, because only it can be woken: a cancelled call returns at once.
   CURLcode run(CURL* handle, const std::stop_token& stop) const {
     if (!stop.stop_possible()) return curl_easy_perform(handle);
-    CURLM* multi = multi_for_thread();
+    ThreadMulti& mine = multi_for_thread();
+    // A call from inside another's callback: curl forbids to enter the same multi again.
+    if (mine.busy) return curl_easy_perform(handle);
+    mine.busy = true;
+    CURLM* multi = mine.multi;
     curl_multi_add_handle(multi, handle);
     CURLcode result = CURLE_ABORTED_BY_CALLBACK;
     {
@@ -228,17 +240,19 @@ class ClientImpl final : public Client {
       }
     }
     curl_multi_remove_handle(multi, handle);
+    mine.busy = false;
     return result;
   }
 
   // Connections made through a multi live in it, so each thread keeps its own.
-  static CURLM* multi_for_thread() {
-    struct Holder {
-      CURLM* multi = curl_multi_init();
-      ~Holder() { curl_multi_cleanup(multi); }
-    };
-    thread_local Holder holder;
-    return holder.multi;
+  struct ThreadMulti {
+    CURLM* multi = curl_multi_init();
+    bool busy = false;
+    ~ThreadMulti() { curl_multi_cleanup(multi); }
+  };
+  static ThreadMulti& multi_for_thread() {
+    thread_local ThreadMulti mine;
+    return mine;
   }
 
   Error error_of(CURLcode code, const Call& call, const std::stop_token& stop, const char* message) const {

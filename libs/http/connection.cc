@@ -8,8 +8,6 @@
 #include <boost/asio/post.hpp>
 
 #include "libs/common/base/clock.h"
-#include "libs/common/base/strings.h"
-#include "libs/http/gzip.h"
 
 namespace coxswain::http {
 namespace {
@@ -17,18 +15,6 @@ namespace {
 constexpr std::size_t kReadBytes = 16 * 1024;
 constexpr std::size_t kBatchBytes = 64 * 1024;  // four full TLS records
 constexpr std::size_t kJoinBelow = 16 * 1024;   // larger pieces go to the socket as they are
-constexpr std::size_t kGzipAbove = 128 * 1024;  // as kube-apiserver does
-
-bool is_loopback(std::string_view remote) {
-  return remote.starts_with("127.") || remote.starts_with("[::1]");
-}
-
-bool accepts_gzip(const Request& request) {
-  for (const std::string& part : split(find_header(request.headers, "Accept-Encoding"), ',')) {
-    if (trim(std::string_view(part).substr(0, part.find(';'))) == "gzip") return true;
-  }
-  return false;
-}
 
 std::string http_date() {
   const std::time_t now = static_cast<std::time_t>(system_clock().unix_ms() / 1000);
@@ -54,15 +40,19 @@ Connection::Connection(Worker& worker, boost::asio::ip::tcp::socket socket,
       transport_(std::move(transport)),
       reader_({worker.options.max_header_bytes, worker.options.max_body_bytes}),
       remote_(std::move(remote)),
-      tls_(tls) {}
+      tls_(tls) {
+  worker_.open.fetch_add(1);
+}
 
 Connection::~Connection() { close(); }
 
 void Connection::set_deadline(std::int64_t timeout_ms) {
   deadline_ms_ = timeout_ms == 0 ? 0 : system_clock().now_ms() + timeout_ms;
+  read_stage_ = ReadStage::kNone;
 }
 
 void Connection::start() {
+  self_ = shared_from_this();
   set_deadline(worker_.options.header_timeout_ms);
   drive();
 }
@@ -78,7 +68,8 @@ void Connection::check_deadline(std::int64_t now_ms) {
 
 void Connection::drain() {
   if (closed_) return;
-  if (phase_ == Phase::kReading && reader_.idle() && out_.empty()) {
+  if (phase_ == Phase::kHandshake ||
+      (phase_ == Phase::kReading && reader_.idle() && !has_request_ && out_.empty() && batch_.empty())) {
     close();
   } else if (phase_ == Phase::kStreaming && exchange_ != nullptr) {
     auto exchange = exchange_;
@@ -90,6 +81,7 @@ void Connection::drain() {
 void Connection::close() {
   if (closed_) return;
   closed_ = true;
+  worker_.open.fetch_sub(1);
   if (phase_ != Phase::kHandshake && phase_ != Phase::kLinger) transport_->close_notify();
   boost::system::error_code ignored;
   socket_.close(ignored);
@@ -98,6 +90,8 @@ void Connection::close() {
     exchange_->mark_closed();
     exchange_.reset();
   }
+  // Later, since members of this connection are on the stack.
+  if (self_ != nullptr) boost::asio::post(worker_.io, [self = std::move(self_)] {});
 }
 
 bool Connection::do_handshake() {
@@ -112,6 +106,7 @@ bool Connection::do_handshake() {
     case Transport::Status::kWantWrite:
       wait_write();
       return false;
+    case Transport::Status::kEnd:
     case Transport::Status::kClosed:
       close();
       return false;
@@ -144,11 +139,35 @@ void Connection::drive() {
         continue;
       }
     }
+    if (peer_ended_) {  // all it asked for is answered
+      close();
+      break;
+    }
     if (!transport_->pending()) break;
     read_some();
   }
   driving_ = false;
-  if (!closed_ && phase_ != Phase::kFlushClose && phase_ != Phase::kLinger) wait_read();
+  // The wait is for a level, not an edge: armed with nothing to be taken it would spin.
+  if (!closed_ && !peer_ended_ && !holds_enough() && phase_ != Phase::kFlushClose && phase_ != Phase::kLinger)
+    wait_read();
+}
+
+// A request is under way or its predecessor's answer is: what arrives now is for later.
+bool Connection::must_not_parse() const {
+  return phase_ != Phase::kReading || has_request_ || write_blocked_;
+}
+
+// A pipelining client waits in the kernel.
+bool Connection::holds_enough() const { return must_not_parse() && reader_.buffered() > kReadBytes; }
+
+// The client closed its sending half. Watches end, since most clients that do so are gone; a request
+// that was sent whole is still answered.
+void Connection::on_peer_end() {
+  if (phase_ == Phase::kStreaming || (phase_ == Phase::kReading && !must_not_parse())) {
+    close();
+    return;
+  }
+  peer_ended_ = true;
 }
 
 // RFC 9112 section 9.6: closing with unread bytes would reset the connection and lose the answer.
@@ -171,21 +190,22 @@ void Connection::linger() {
   wait_read();
 }
 
+// A limit holds for a whole stage, or a client that drips would hold its connection for ever.
 void Connection::update_read_deadline() {
-  if (reader_.idle())
-    set_deadline(worker_.options.idle_timeout_ms);
-  else if (reader_.in_body())
-    set_deadline(worker_.options.body_timeout_ms);
-  else if (deadline_ms_ == 0)
-    set_deadline(worker_.options.header_timeout_ms);
+  const ReadStage stage = reader_.idle()      ? ReadStage::kIdle
+                          : reader_.in_body() ? ReadStage::kBody
+                                              : ReadStage::kHeader;
+  if (stage == read_stage_) return;
+  const ServerOptions& options = worker_.options;
+  set_deadline(stage == ReadStage::kIdle   ? options.idle_timeout_ms
+               : stage == ReadStage::kBody ? options.body_timeout_ms
+                                           : options.header_timeout_ms);
+  read_stage_ = stage;
 }
 
 void Connection::read_some() {
   thread_local char buffer[kReadBytes];
-  // While an answer is under way, reading only watches for the client's end: little is taken.
-  const bool answering = phase_ == Phase::kHandling || phase_ == Phase::kStreaming;
-  for (int round = 0; round < 16 && !closed_; ++round) {
-    if (answering && reader_.buffered() > kReadBytes) return;  // a pipelining client waits in the kernel
+  for (int round = 0; round < 16 && !closed_ && !peer_ended_ && !holds_enough(); ++round) {
     std::size_t taken = 0;
     const auto status = transport_->read(buffer, sizeof(buffer), taken);
     if (status == Transport::Status::kWantRead) return;
@@ -193,18 +213,20 @@ void Connection::read_some() {
       wait_write();
       return;
     }
+    if (status == Transport::Status::kEnd) {
+      on_peer_end();
+      return;
+    }
     if (status == Transport::Status::kClosed) {
       close();
       return;
     }
-    if (answering) {
+    if (must_not_parse()) {
       reader_.feed_later({buffer, taken});
       continue;
     }
-    const bool was_idle = reader_.idle();
     const auto state = reader_.feed({buffer, taken});
-    if (was_idle) set_deadline(worker_.options.header_timeout_ms);
-    if (reader_.in_body()) set_deadline(worker_.options.body_timeout_ms);
+    update_read_deadline();
     if (state != RequestReader::State::kNeedMore) {
       handle_state(state);
       return;
@@ -236,7 +258,7 @@ void Connection::dispatch() {
   request.tls = tls_;
   is_head_ = request.method == "HEAD";
   phase_ = Phase::kHandling;
-  deadline_ms_ = 0;
+  set_deadline(0);
   exchange_ = std::make_shared<ExchangeImpl>(weak_from_this(), worker_.io, std::move(request));
   // The handler's references are counted apart from ours, so that we learn when it lets go.
   std::shared_ptr<Exchange> handed(exchange_.get(), [impl = exchange_](Exchange*) { impl->dropped(); });
@@ -265,20 +287,6 @@ void Connection::respond(ExchangeImpl& exchange, Response response) {
   if (closed_ || exchange_.get() != &exchange || phase_ != Phase::kHandling) return;
   std::size_t size = 0;
   for (const Chunk& chunk : response.body) size += chunk.bytes.size();
-  if (size > kGzipAbove && !is_loopback(remote_) && accepts_gzip(exchange.request()) &&
-      find_header(response.headers, "Content-Encoding").empty()) {
-    std::string whole;
-    whole.reserve(size);
-    for (const Chunk& chunk : response.body) whole += chunk.bytes;
-    std::string packed = gzip(whole);
-    if (!packed.empty()) {
-      size = packed.size();
-      response.body.clear();
-      response.body.push_back(Chunk::of(std::move(packed)));
-      response.headers.emplace_back("Content-Encoding", "gzip");
-      response.headers.emplace_back("Vary", "Accept-Encoding");
-    }
-  }
   if (!reader_.keep_alive() || worker_.draining.load(std::memory_order_relaxed)) close_after_flush_ = true;
   const bool no_body = response.status == 204 || response.status == 304 || response.status < 200;
   queue(Chunk::of(
@@ -292,9 +300,15 @@ void Connection::respond(ExchangeImpl& exchange, Response response) {
 
 void Connection::begin(ExchangeImpl& exchange, int status, Headers headers) {
   if (closed_ || exchange_.get() != &exchange || phase_ != Phase::kHandling) return;
+  if (peer_ended_) {  // as for a stream already begun
+    close();
+    return;
+  }
   chunked_ = !reader_.http_1_0();
   if (!chunked_ || worker_.draining.load(std::memory_order_relaxed)) close_after_flush_ = true;
-  queue(Chunk::of(head(status, headers, -1, chunked_)));
+  std::string text = head(status, headers, -1, chunked_);
+  exchange.count_framing(text.size());
+  queue(Chunk::of(std::move(text)));
   phase_ = Phase::kStreaming;
   drive();
 }
@@ -310,6 +324,7 @@ void Connection::write(ExchangeImpl& exchange, std::vector<Chunk> chunks) {
   if (chunked_) {
     char line[32];
     const int length = std::snprintf(line, sizeof(line), "%zx\r\n", size);
+    exchange.count_framing(static_cast<std::size_t>(length) + 2);
     queue(Chunk::of(std::string(line, static_cast<std::size_t>(length))));
   }
   for (Chunk& chunk : chunks) queue(std::move(chunk));
@@ -376,13 +391,12 @@ bool Connection::write_batch() {
     case Transport::Status::kWantRead:
       wait_read();
       return false;
+    case Transport::Status::kEnd:
     case Transport::Status::kClosed:
       close();
       return false;
   }
   if (exchange_ != nullptr) exchange_->sent(taken);
-  if (phase_ == Phase::kStreaming || phase_ == Phase::kFlushClose)
-    set_deadline(worker_.options.write_stall_timeout_ms);
   if (batched) {
     batch_offset_ += taken;
   } else {
@@ -420,7 +434,7 @@ bool Connection::flush() {
     return false;
   }
   if (phase_ == Phase::kReading) update_read_deadline();
-  if (phase_ == Phase::kStreaming || phase_ == Phase::kHandling) deadline_ms_ = 0;
+  if (phase_ == Phase::kStreaming || phase_ == Phase::kHandling) set_deadline(0);
   return true;
 }
 
@@ -435,6 +449,8 @@ void Connection::wait_read() {
                          self->linger();
                          return;
                        }
+                       self->write_blocked_ = self->write_blocked_ &&
+                                              self->waiting_write_;  // TLS may wait to read before it writes
                        if (self->phase_ != Phase::kHandshake && self->phase_ != Phase::kFlushClose)
                          self->read_some();
                        self->drive();

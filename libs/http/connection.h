@@ -18,9 +18,11 @@ namespace coxswain::http {
 
 // What all connections of one io thread share.
 struct Worker {
-  explicit Worker(const ServerOptions& o, const Handler& h) : options(o), handler(h) {}
+  Worker(const ServerOptions& o, const Handler& h, std::atomic<std::size_t>& n)
+      : options(o), handler(h), open(n) {}
   const ServerOptions& options;
   const Handler& handler;
+  std::atomic<std::size_t>& open;  // connections of the whole server
   boost::asio::io_context io{1};
   std::atomic<bool> draining{false};  // shutting down: no keep-alive, streams end
 };
@@ -50,6 +52,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   enum class Phase { kHandshake, kReading, kHandling, kStreaming, kFlushClose, kLinger };
+  enum class ReadStage { kNone, kIdle, kHeader, kBody };
 
   void drive();
   bool do_handshake();
@@ -66,6 +69,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void wait_write();
   void set_deadline(std::int64_t timeout_ms);
   void update_read_deadline();
+  bool must_not_parse() const;
+  bool holds_enough() const;
+  void on_peer_end();
   std::string head(int status, const Headers& headers, std::int64_t content_length, bool chunked) const;
 
   Worker& worker_;
@@ -85,14 +91,17 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool waiting_read_ = false;
   bool waiting_write_ = false;
   bool write_blocked_ = false;
-  bool has_request_ = false;      // a request was read and waits for dispatch
-  std::int64_t deadline_ms_ = 0;  // 0: none
+  bool has_request_ = false;                 // a request was read and waits for dispatch
+  bool peer_ended_ = false;                  // it will send no more, but may wait for answers
+  ReadStage read_stage_ = ReadStage::kNone;  // what deadline_ms_ is for; kNone: for something else
+  std::int64_t deadline_ms_ = 0;             // 0: none
 
   std::deque<Chunk> out_;
   std::size_t out_offset_ = 0;  // into out_.front()
   std::string batch_;           // small pieces joined, so that TLS records are full
   std::size_t batch_offset_ = 0;
   std::shared_ptr<ExchangeImpl> exchange_;  // the one being answered
+  std::shared_ptr<Connection> self_;        // from start() to close(): no wait need be armed meanwhile
 };
 
 class ExchangeImpl final : public Exchange, public std::enable_shared_from_this<ExchangeImpl> {
@@ -114,6 +123,8 @@ class ExchangeImpl final : public Exchange, public std::enable_shared_from_this<
 
   // The connection's side; on the io thread.
   void sent(std::size_t bytes);
+  // Framing that goes out with what the handler writes counts as queued too, since sent() sees it.
+  void count_framing(std::size_t bytes) { queued_.fetch_add(bytes, std::memory_order_relaxed); }
   void mark_closed();
   // The handler let go of it. Unanswered: the client gets a 500. In mid-stream: the connection ends.
   void dropped();

@@ -2,9 +2,47 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "libs/common/base/strings.h"
 #include "libs/http/connection.h"
+#include "libs/http/gzip.h"
 
 namespace coxswain::http {
+namespace {
+
+constexpr std::size_t kGzipAbove = 128 * 1024;  // as kube-apiserver does
+
+// On loopback packing costs more than it saves: 18 MB of list take 0.2 s to pack and 10 ms to send.
+bool wants_gzip(const Request& request) {
+  if (request.remote_address.starts_with("127.") || request.remote_address.starts_with("[::1]")) return false;
+  for (const std::string& part : split(find_header(request.headers, "Accept-Encoding"), ',')) {
+    const std::size_t end = part.find(';');
+    const std::string_view parameters =
+        end == std::string::npos ? std::string_view() : trim(std::string_view(part).substr(end + 1));
+    if (iequals(trim(std::string_view(part).substr(0, end)), "gzip"))
+      return parameters != "q=0" && !parameters.starts_with("q=0.0");
+  }
+  return false;
+}
+
+// In the answering thread, so that a large answer does not hold up the other connections of the io thread.
+void pack_if_wanted(const Request& request, Response& response) {
+  std::size_t size = 0;
+  for (const Chunk& chunk : response.body) size += chunk.bytes.size();
+  if (size <= kGzipAbove || !wants_gzip(request) ||
+      !find_header(response.headers, "Content-Encoding").empty())
+    return;
+  std::string whole;
+  whole.reserve(size);
+  for (const Chunk& chunk : response.body) whole += chunk.bytes;
+  std::string packed = gzip(whole);
+  if (packed.empty()) return;
+  response.body.clear();
+  response.body.push_back(Chunk::of(std::move(packed)));
+  response.headers.emplace_back("Content-Encoding", "gzip");
+  response.headers.emplace_back("Vary", "Accept-Encoding");
+}
+
+}  // namespace
 
 // Runs now when already on the io thread: the fast path of handlers that answer at once.
 template <typename F>
@@ -35,6 +73,7 @@ void ExchangeImpl::dropped() {
 
 void ExchangeImpl::respond(Response response) {
   if (answered_.exchange(true)) return;
+  pack_if_wanted(request_, response);
   on_io([self = shared_from_this(), response = std::move(response)]() mutable {
     if (auto c = self->connection_.lock()) c->respond(*self, std::move(response));
   });

@@ -20,6 +20,7 @@ RequestReader::~RequestReader() = default;
 void RequestReader::next() {
   parser_.reset();  // made anew with the first byte: an idle connection holds no parser
   continue_sent_ = false;
+  framing_checked_ = false;
   if (buffer_.empty()) buffer_.shrink_to_fit();
 }
 
@@ -45,14 +46,34 @@ RequestReader::State RequestReader::step() {
     parser_->impl.header_limit(static_cast<std::uint32_t>(limits_.max_header_bytes));
     parser_->impl.body_limit(limits_.max_body_bytes);
   }
+  // Beast takes one piece (the header, a chunk) at a time: what it took is cut off once, at the end,
+  // or a body in one-byte chunks would cost the square of its size.
+  std::size_t taken = 0;
+  const State state = parse_from(taken);
+  buffer_.erase(0, taken);
+  if (state != State::kNeedMore) return state;
   auto& parser = parser_->impl;
-  while (!parser.is_done()) {
-    if (buffer_.empty()) break;
+  if (parser.is_done()) return finish();
+  if (parser.is_header_done() && !continue_sent_) {
+    const auto expect = parser.get()["Expect"];
+    if (!expect.empty() && parser.get().version() == 11) {
+      continue_sent_ = true;
+      return State::kContinue;
+    }
+  }
+  return State::kNeedMore;
+}
+
+// kNeedMore also when the request is complete.
+RequestReader::State RequestReader::parse_from(std::size_t& taken) {
+  auto& parser = parser_->impl;
+  while (!parser.is_done() && taken < buffer_.size()) {
     beast::error_code error;
-    const std::size_t used = parser.put(boost::asio::buffer(buffer_.data(), buffer_.size()), error);
-    buffer_.erase(0, used);
+    const std::size_t used =
+        parser.put(boost::asio::buffer(buffer_.data() + taken, buffer_.size() - taken), error);
+    taken += used;
     if (error == beast::http::error::need_more) {
-      if (buffer_.size() > limits_.max_header_bytes) return fail(431, "request header too large");
+      if (buffer_.size() - taken > limits_.max_header_bytes) return fail(431, "request header too large");
       break;
     }
     if (error == beast::http::error::header_limit) return fail(431, "request header too large");
@@ -61,17 +82,31 @@ RequestReader::State RequestReader::step() {
           413, "request body too large: the limit is " + std::to_string(limits_.max_body_bytes) + " bytes");
     }
     if (error) return fail(400, "malformed HTTP request: " + error.message());
+    if (parser.is_header_done() && !framing_checked_) {
+      framing_checked_ = true;
+      if (const State bad = check_framing(); bad == State::kError) return bad;
+    }
     if (used == 0) break;
   }
-  if (parser.is_done()) return finish();
-  if (parser.is_header_done() && !continue_sent_) {
-    const auto expect = parser.get()["Expect"];
-    if (!expect.empty()) {
-      if (!iequals(std::string_view(expect.data(), expect.size()), "100-continue"))
-        return fail(417, "unknown expectation");
-      continue_sent_ = true;
-      return State::kContinue;
-    }
+  return State::kNeedMore;
+}
+
+// What Beast lets pass and RFC 9112 does not (3.2, 6.1, 6.3): read differently by a proxy in front of
+// us, such a message would smuggle a second request past it.
+RequestReader::State RequestReader::check_framing() {
+  const auto& message = parser_->impl.get();
+  const bool old = message.version() < 11;
+  const std::size_t hosts = message.count(beast::http::field::host);
+  if (hosts > 1 || (hosts == 0 && !old)) return fail(400, "a request needs exactly one Host header");
+  const auto expect = message[beast::http::field::expect];
+  if (!expect.empty() && !iequals(std::string_view(expect.data(), expect.size()), "100-continue"))
+    return fail(417, "unknown expectation");
+  const std::size_t codings = message.count(beast::http::field::transfer_encoding);
+  if (codings == 0) return State::kNeedMore;
+  if (old) return fail(400, "Transfer-Encoding in an HTTP/1.0 request");
+  const auto coding = message[beast::http::field::transfer_encoding];
+  if (codings > 1 || !iequals(std::string_view(coding.data(), coding.size()), "chunked")) {
+    return fail(501, "unsupported Transfer-Encoding: only chunked is");
   }
   return State::kNeedMore;
 }

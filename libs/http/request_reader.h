@@ -29,6 +29,7 @@ class RequestReader {
   explicit RequestReader(const ReaderLimits& limits);
   ~RequestReader();
 
+  // Not after kRequest: take_request() and next() come first.
   State feed(std::string_view bytes);
   // Keeps bytes that arrive while a request is being answered; step() looks at them.
   void feed_later(std::string_view bytes) { buffer_.append(bytes); }
@@ -48,6 +49,8 @@ class RequestReader {
  private:
   struct Parser;
   State fail(int status, std::string message);
+  State parse_from(std::size_t& taken);
+  State check_framing();
   State finish();
 
   ReaderLimits limits_;
@@ -55,6 +58,7 @@ class RequestReader {
   std::string buffer_;
   Request request_;
   bool continue_sent_ = false;
+  bool framing_checked_ = false;
   bool keep_alive_ = true;
   bool http_1_0_ = false;
   int error_status_ = 0;

@@ -19,8 +19,7 @@ using tcp = boost::asio::ip::tcp;
 class WorkerThread {
  public:
   WorkerThread(const ServerOptions& options, const Handler& handler, std::atomic<std::size_t>& open)
-      : worker_(options, handler),
-        open_(open),
+      : worker_(options, handler, open),
         timer_(worker_.io),
         work_(boost::asio::make_work_guard(worker_.io)) {}
 
@@ -35,7 +34,6 @@ class WorkerThread {
     auto connection = std::make_shared<Connection>(worker_, std::move(socket), std::move(transport),
                                                    std::move(remote), tls);
     connections_.push_back(connection);
-    open_.fetch_add(1);
     connection->start();
   }
 
@@ -55,7 +53,8 @@ class WorkerThread {
         if (auto connection = weak.lock()) connection->close();
       }
       work_.reset();
-      worker_.io.stop();
+      // Behind what closing has queued: every producer learns that its client is gone.
+      boost::asio::post(worker_.io, [this] { worker_.io.stop(); });
     });
     if (thread_.joinable()) thread_.join();
   }
@@ -67,10 +66,7 @@ class WorkerThread {
     for (std::size_t i = 0; i < connections_.size(); ++i) {
       auto connection = connections_[i].lock();
       if (connection != nullptr) connection->check_deadline(now_ms);
-      if (connection == nullptr || connection->closed()) {
-        open_.fetch_sub(1);
-        continue;
-      }
+      if (connection == nullptr || connection->closed()) continue;
       if (kept != i) connections_[kept] = std::move(connections_[i]);
       ++kept;
     }
@@ -82,7 +78,6 @@ class WorkerThread {
   }
 
   Worker worker_;
-  std::atomic<std::size_t>& open_;
   std::vector<std::weak_ptr<Connection>> connections_;  // io thread only
   boost::asio::steady_timer timer_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
@@ -179,7 +174,9 @@ class ServerImpl final : public Server {
     setsockopt(socket.native_handle(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     const auto remote = socket.remote_endpoint(error);
     if (error) return;
-    std::string name = remote.address().to_string() + ":" + std::to_string(remote.port());
+    const std::string host = remote.address().to_string();
+    std::string name =
+        (remote.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(remote.port());
     auto shared = std::make_shared<tcp::socket>(std::move(socket));
     boost::asio::post(target.worker().io, [this, &target, shared, name = std::move(name)]() mutable {
       const int fd = shared->native_handle();

@@ -25,9 +25,8 @@ class PlainTransport final : public Transport {
   Status read(char* buffer, std::size_t size, std::size_t& taken) override {
     const ssize_t n = recv(fd_, buffer, size, 0);
     taken = n > 0 ? static_cast<std::size_t>(n) : 0;
-    if (n > 0) return Status::kOk;
-    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? Status::kWantRead
-                                                                                : Status::kClosed;
+    if (n >= 0) return n > 0 ? Status::kOk : Status::kEnd;
+    return errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR ? Status::kWantRead : Status::kClosed;
   }
 
   Status write(std::string_view bytes, std::size_t& taken) override {
@@ -113,6 +112,8 @@ class TlsTransport final : public Transport {
         return Status::kWantRead;
       case SSL_ERROR_WANT_WRITE:
         return Status::kWantWrite;
+      case SSL_ERROR_ZERO_RETURN:
+        return Status::kEnd;
       default:
         return Status::kClosed;
     }

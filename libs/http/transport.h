@@ -13,7 +13,8 @@ namespace coxswain::http {
 
 class Transport {
  public:
-  enum class Status { kOk, kWantRead, kWantWrite, kClosed };
+  // kEnd: the peer will send no more, but may still read; kClosed: the connection is of no more use.
+  enum class Status { kOk, kWantRead, kWantWrite, kEnd, kClosed };
   virtual ~Transport() = default;
   // Until kOk; then read and write may be called.
   virtual Status handshake() = 0;
