@@ -105,7 +105,8 @@ Result<Config> resolve(const std::vector<File>& files, std::string context_name)
   COX_ASSIGN_OR_RETURN(config.certificate_pem, pem(user, "client-certificate"));
   COX_ASSIGN_OR_RETURN(config.key_pem, pem(user, "client-key"));
   config.token = scalar(user.body, "token");
-  if (const std::string file = scalar(user.body, "tokenFile"); config.token.empty() && !file.empty()) {
+  if (std::string file = scalar(user.body, "tokenFile"); config.token.empty() && !file.empty()) {
+    if (file[0] != '/') file = std::filesystem::path(user.file).parent_path() / file;
     COX_ASSIGN_OR_RETURN(const std::string text, pki::read_file(file));
     config.token = trim(text);
   }
@@ -145,10 +146,10 @@ std::string format(const Config& config, const std::string& cluster_name) {
   if (!config.certificate_pem.empty())
     text += "    client-certificate-data: " + base64_encode(config.certificate_pem) + "\n";
   if (!config.key_pem.empty()) text += "    client-key-data: " + base64_encode(config.key_pem) + "\n";
-  if (!config.token.empty()) text += "    token: " + config.token + "\n";
+  if (!config.token.empty()) text += "    token: \"" + config.token + "\"\n";
   text += "contexts:\n- name: \"" + context + "\"\n  context:\n    cluster: " + cluster_name +
           "\n    user: \"" + config.user + "\"\n";
-  if (!config.ns.empty()) text += "    namespace: " + config.ns + "\n";
+  if (!config.ns.empty()) text += "    namespace: \"" + config.ns + "\"\n";
   return text + "current-context: \"" + context + "\"\n";
 }
 

@@ -30,7 +30,8 @@ TEST_CASE("what is written is read back") {
   kubeconfig::Config config;
   config.server = "https://127.0.0.1:6443";
   config.user = "system:node:a";
-  config.ns = "prod";
+  config.ns = "007";  // a string, though it looks like a number
+  config.token = "t: #1";
   config.ca_pem = "CA";
   config.certificate_pem = "CERT";
   config.key_pem = "KEY";
@@ -39,7 +40,9 @@ TEST_CASE("what is written is read back") {
   REQUIRE(loaded.ok());
   CHECK(loaded->server == config.server);
   CHECK(loaded->user == config.user);
-  CHECK(loaded->ns == "prod");
+  CHECK(loaded->ns == "007");
+  CHECK(loaded->token == "t: #1");
+  CHECK(pki::read_file(dir.path + "/sub/k.conf")->find("namespace: \"007\"") != std::string::npos);
   CHECK(loaded->ca_pem == "CA");
   CHECK(loaded->certificate_pem == "CERT");
   CHECK(loaded->key_pem == "KEY");
@@ -53,7 +56,8 @@ TEST_CASE("files beside the kubeconfig, several files, the first wins") {
   const std::string two = dir.file("two",
                                    "current-context: other\nclusters:\n- {name: k, cluster: {server: "
                                    "'https://h:1/', certificate-authority: ca.pem}}\n"
-                                   "users:\n- {name: u, user: {token: t}}\n");
+                                   "users:\n- {name: u, user: {tokenFile: token}}\n");
+  dir.file("token", "t\n");
   setenv("KUBECONFIG", (one + ":" + dir.path + "/missing:" + two).c_str(), 1);
   const auto loaded = kubeconfig::load();
   unsetenv("KUBECONFIG");

@@ -1,8 +1,12 @@
 #include "libs/common/pki/pki.h"
 
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdio>
+#include <ctime>
 #include <filesystem>
 #include <catch2/catch.hpp>
 
@@ -31,7 +35,102 @@ pki::CertificateRequest server_request() {
   return request;
 }
 
+X509* read_certificate(const std::string& path) {
+  std::FILE* file = std::fopen(path.c_str(), "r");
+  REQUIRE(file != nullptr);
+  X509* certificate = PEM_read_X509(file, nullptr, nullptr, nullptr);
+  std::fclose(file);
+  REQUIRE(certificate != nullptr);
+  return certificate;
+}
+
+// What `openssl verify -purpose` says at a time: X509_V_OK or why not.
+int verify(const std::string& ca_path, const std::string& path, int purpose, std::int64_t at_unix_ms) {
+  X509* ca = read_certificate(ca_path);
+  X509* certificate = read_certificate(path);
+  X509_STORE* store = X509_STORE_new();
+  X509_STORE_add_cert(store, ca);
+  X509_STORE_CTX* context = X509_STORE_CTX_new();
+  X509_STORE_CTX_init(context, store, certificate, nullptr);
+  X509_STORE_CTX_set_purpose(context, purpose);
+  X509_STORE_CTX_set_time(context, 0, static_cast<std::time_t>(at_unix_ms / 1000));
+  X509_verify_cert(context);
+  const int result = X509_STORE_CTX_get_error(context);
+  X509_STORE_CTX_free(context);
+  X509_STORE_free(store);
+  X509_free(certificate);
+  X509_free(ca);
+  return result;
+}
+
 }  // namespace
+
+TEST_CASE("OpenSSL agrees: chain, purpose, time and names") {
+  TempDir dir, other_dir;
+  const auto ca = pki::ensure_ca(dir.path, kNow_ms);
+  const auto other = pki::ensure_ca(other_dir.path, kNow_ms);
+  const auto server = pki::ensure_certificate(dir.path, "apiserver", *ca, server_request(), kNow_ms);
+  pki::CertificateRequest admin;
+  admin.common_name = "kubernetes-admin";
+  admin.organizations = {"system:masters"};
+  admin.client = true;
+  const auto client = pki::ensure_certificate(dir.path, "admin", *ca, admin, kNow_ms);
+  struct Row {
+    std::string ca;
+    std::string certificate;
+    int purpose;
+    std::int64_t days;
+    int expected;
+  };
+  const Row rows[] = {
+      {ca->certificate_path, server->certificate_path, X509_PURPOSE_SSL_SERVER, 0, X509_V_OK},
+      {ca->certificate_path, client->certificate_path, X509_PURPOSE_SSL_CLIENT, 0, X509_V_OK},
+      {ca->certificate_path, server->certificate_path, X509_PURPOSE_SSL_SERVER, 364, X509_V_OK},
+      {ca->certificate_path, server->certificate_path, X509_PURPOSE_SSL_SERVER, 366,
+       X509_V_ERR_CERT_HAS_EXPIRED},
+      {ca->certificate_path, server->certificate_path, X509_PURPOSE_SSL_SERVER, -1,
+       X509_V_ERR_CERT_NOT_YET_VALID},
+      {ca->certificate_path, server->certificate_path, X509_PURPOSE_SSL_CLIENT, 0,
+       X509_V_ERR_INVALID_PURPOSE},
+      {ca->certificate_path, client->certificate_path, X509_PURPOSE_SSL_SERVER, 0,
+       X509_V_ERR_INVALID_PURPOSE},
+      {other->certificate_path, client->certificate_path, X509_PURPOSE_SSL_CLIENT, 0,
+       X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY},
+  };
+  for (const Row& row : rows) {
+    INFO(row.certificate << " purpose " << row.purpose << " day " << row.days);
+    CHECK(verify(row.ca, row.certificate, row.purpose, kNow_ms + row.days * kDay_ms) == row.expected);
+  }
+  X509* certificate = read_certificate(server->certificate_path);
+  CHECK(X509_check_ip_asc(certificate, "10.96.0.1", 0) == 1);
+  CHECK(X509_check_ip_asc(certificate, "10.96.0.2", 0) == 0);
+  CHECK(X509_check_host(certificate, "kubernetes.default.svc", 0, 0, nullptr) == 1);
+  CHECK(X509_check_host(certificate, "example.org", 0, 0, nullptr) == 0);
+  X509_free(certificate);
+}
+
+TEST_CASE("a start that was cut short is finished by the next") {
+  TempDir dir;
+  auto ca = pki::ensure_ca(dir.path, kNow_ms);
+  SECTION("the CA's key without its certificate") {
+    std::filesystem::remove(ca->certificate_path);
+    ca = pki::ensure_ca(dir.path, kNow_ms);
+  }
+  SECTION("a leaf's key without its certificate, and a half-written temporary file") {
+    const auto made = pki::ensure_certificate(dir.path, "apiserver", *ca, server_request(), kNow_ms);
+    std::filesystem::remove(made->certificate_path);
+    REQUIRE(pki::write_file_atomic(made->certificate_path + ".tmp", "half", 0644).ok());
+  }
+  SECTION("a leaf whose bytes were lost") {
+    const auto made = pki::ensure_certificate(dir.path, "apiserver", *ca, server_request(), kNow_ms);
+    REQUIRE(pki::write_file_atomic(made->certificate_path, "", 0644).ok());
+    REQUIRE(pki::write_file_atomic(made->key_path, "", 0600).ok());
+  }
+  REQUIRE(ca.ok());
+  const auto made = pki::ensure_certificate(dir.path, "apiserver", *ca, server_request(), kNow_ms);
+  REQUIRE(made.ok());
+  CHECK(verify(ca->certificate_path, made->certificate_path, X509_PURPOSE_SSL_SERVER, kNow_ms) == X509_V_OK);
+}
 
 TEST_CASE("certificates are made once and kept") {
   TempDir dir;
