@@ -107,7 +107,7 @@ class ServerImpl final : public Server {
   std::uint16_t port() const override { return port_; }
 
   void shutdown(std::int64_t grace_ms) override {
-    if (stopped_.exchange(true)) return;
+    if (stopped_.exchange(true) || acceptor_ == nullptr) return;  // null: never started
     boost::asio::post(threads_[0]->worker().io, [this] {
       boost::system::error_code ignored;
       acceptor_->close(ignored);
