@@ -21,6 +21,7 @@ void RequestReader::next() {
   parser_.reset();  // made anew with the first byte: an idle connection holds no parser
   continue_sent_ = false;
   framing_checked_ = false;
+  header_bytes_ = 0;
   if (buffer_.empty()) buffer_.shrink_to_fit();
 }
 
@@ -43,7 +44,7 @@ RequestReader::State RequestReader::step() {
   if (parser_ == nullptr) {
     if (buffer_.empty()) return State::kNeedMore;
     parser_ = std::make_unique<Parser>();
-    parser_->impl.header_limit(static_cast<std::uint32_t>(limits_.max_header_bytes));
+    parser_->impl.header_limit(static_cast<std::uint32_t>(limits_.max_header_bytes) * 2);  // ours is exact
     parser_->impl.body_limit(limits_.max_body_bytes);
   }
   // Beast takes one piece (the header, a chunk) at a time: what it took is cut off once, at the end,
@@ -72,10 +73,12 @@ RequestReader::State RequestReader::parse_from(std::size_t& taken) {
     const std::size_t used =
         parser.put(boost::asio::buffer(buffer_.data() + taken, buffer_.size() - taken), error);
     taken += used;
-    if (error == beast::http::error::need_more) {
-      if (buffer_.size() - taken > limits_.max_header_bytes) return fail(431, "request header too large");
-      break;
-    }
+    const bool wants_more = error == beast::http::error::need_more;
+    if (!framing_checked_) header_bytes_ += used;
+    const std::size_t header_bytes =
+        wants_more ? buffer_.size() - taken + (framing_checked_ ? 0 : header_bytes_) : header_bytes_;
+    if (header_bytes > limits_.max_header_bytes) return fail(431, "request header too large");
+    if (wants_more) break;
     if (error == beast::http::error::header_limit) return fail(431, "request header too large");
     if (error == beast::http::error::body_limit) {
       return fail(

@@ -58,7 +58,8 @@ class RequestReader {
   std::string buffer_;
   Request request_;
   bool continue_sent_ = false;
-  bool framing_checked_ = false;
+  bool framing_checked_ = false;  // the header is complete and of one meaning
+  std::size_t header_bytes_ = 0;
   bool keep_alive_ = true;
   bool http_1_0_ = false;
   int error_status_ = 0;

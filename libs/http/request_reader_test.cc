@@ -73,6 +73,8 @@ std::vector<Row> good_rows() {
        "POST /p [a]; GET /2 []; idle"},
       {"body at the limit", post("Content-Length: 64\r\n", std::string(64, 'x')),
        "POST /p [" + std::string(64, 'x') + "]; idle"},
+      {"header at the limit", "GET / HTTP/1.1\r\nHost: h\r\nA: " + std::string(480, 'x') + "\r\n\r\n",
+       "GET / []; idle"},
       {"own method", "FETCH / HTTP/1.1\r\nHost: h\r\n\r\n", "FETCH / []; idle"},
   };
 }
@@ -113,6 +115,8 @@ std::vector<Row> bad_rows() {
             "20\r\n" + big.substr(0, 32) + "\r\n21\r\n" + big.substr(0, 33) + "\r\n0\r\n\r\n"),
        "413"},
       {"header too large", "GET / HTTP/1.1\r\nHost: h\r\nA: " + std::string(600, 'x') + "\r\n\r\n", "431"},
+      {"header one byte too large", "GET / HTTP/1.1\r\nHost: h\r\nA: " + std::string(481, 'x') + "\r\n\r\n",
+       "431"},
       {"endless header", "GET /" + std::string(600, 'x'), "431"},
       {"expectation", post("Expect: 200-ok\r\nContent-Length: 1\r\n", "a"), "417"},
       {"encoding", post("Content-Encoding: br\r\nContent-Length: 1\r\n", "a"), "415"},

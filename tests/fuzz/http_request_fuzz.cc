@@ -1,5 +1,6 @@
-// Requests off the wire. Besides not crashing: however the bytes are cut, the same comes out of them,
-// and what comes out is within the limits. The first byte says how they are cut.
+// Requests off the wire. Besides not crashing: however the bytes are cut, the same requests come out of
+// them, within the limits. (When a bad one is noticed may depend on the cut: a header is judged as soon as
+// it is all there.) The first byte says how they are cut.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
@@ -37,8 +38,7 @@ bool take(RequestReader& reader, State state, std::string& out) {
     state = reader.buffered() > 0 ? reader.step() : State::kNeedMore;
   }
   if (state == State::kError) {
-    require(reader.error_status() >= 400 && reader.error_status() < 600);
-    out += "error " + std::to_string(reader.error_status());
+    require(reader.error_status() >= 400 && reader.error_status() < 600 && !reader.keep_alive());
     return false;
   }
   return true;
