@@ -228,6 +228,34 @@ TEST_CASE("protobuf through every verb that takes a body") {
   CHECK(cluster.json("GET", kDeployments + "/d", 200).find("spec")->get_int("replicas") == 7);
 }
 
+TEST_CASE("bodies of subresources are objects of their kind") {
+  Cluster cluster;
+  cluster.json("POST", kPods, 201,
+               R"({"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}})");
+  cluster.json(
+      "POST", kDeployments, 201,
+      R"({"metadata":{"name":"d"},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}}})");
+  struct Row {
+    const char* method;
+    std::string target;
+  };
+  const Row rows[] = {{"POST", kPods + "/p/binding"},
+                      {"POST", kPods + "/p/eviction"},
+                      {"PUT", kDeployments + "/d/scale"},
+                      {"DELETE", kPods + "/p"},
+                      {"POST", "/apis/authentication.k8s.io/v1/selfsubjectreviews"}};
+  const store::Revision before = cluster.store->revision();
+  for (const Row& row : rows) {
+    for (const char* body : {"[]", "1", "null", "{", R"({"kind":"Pod"})", R"({"metadata":{"name":7}})"}) {
+      INFO(row.target << " " << body);
+      if (row.target == kPods + "/p" && std::string(body).find("metadata") != std::string::npos) continue;
+      CHECK(cluster.send(row.method, row.target, body)->status() == 400);
+    }
+    CHECK(cluster.send(row.method, row.target, "{}", "text/html")->status() == 415);
+  }
+  CHECK(cluster.store->revision() == before);
+}
+
 // A json::Object's members move when one is added: every step that fills in what is missing is a place to get
 // that wrong. Each document here lacks parts that some step adds.
 TEST_CASE("documents with parts missing are completed or refused, never fatal") {

@@ -106,7 +106,7 @@ TEST_CASE("deletion options are checked") {
     const char* says;
   };
   const Row rows[] = {
-      {R"({"kind":"Pod"})", 400, "must be DeleteOptions"},
+      {R"({"kind":"Pod"})", 400, "must be an object of kind DeleteOptions"},
       {R"({"gracePeriodSeconds":"1"})", 400, "of type int64"},
       {R"({"propagationPolicy":"Odd"})", 422, "propagationPolicy"},
       {R"({"propagationPolicy":"Orphan","orphanDependents":true})", 422, "cannot be both set"},

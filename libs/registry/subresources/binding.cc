@@ -79,10 +79,7 @@ Attempt plan(const CallPtr& call, const json::Value& binding) {
 }  // namespace
 
 void handle_binding(const CallPtr& call) {
-  const http::Request& request = call->request();
-  const std::optional<BodyType> type = body_type(http::find_header(request.headers, "Content-Type"));
-  if (!type) return respond_status(call, api::unsupported_media_type(std::string(kSupportedBodyTypes)));
-  api::ApiResult<json::Value> body = decode_any(request.body, *type);
+  api::ApiResult<json::Value> body = read_side_body(call, "io.k8s.api.core.v1.Binding");
   if (!body.ok()) return respond_status(call, body.error());
   auto binding = std::make_shared<json::Value>(std::move(*body));
   const std::string name = binding->get_string_path({"metadata", "name"});

@@ -6,10 +6,7 @@ namespace coxswain::registry {
 namespace {
 
 api::ApiResult<DeleteOptions> options_of(const CallPtr& call) {
-  const http::Request& request = call->request();
-  const std::optional<BodyType> type = body_type(http::find_header(request.headers, "Content-Type"));
-  if (!type) return api::unsupported_media_type(std::string(kSupportedBodyTypes));
-  COX_ASSIGN_OR_RETURN(const json::Value eviction, decode_any(request.body, *type));
+  COX_ASSIGN_OR_RETURN(const json::Value eviction, read_side_body(call, "io.k8s.api.policy.v1.Eviction"));
   const std::string name = eviction.get_string_path({"metadata", "name"});
   if (!name.empty() && name != call->info.name) {
     return api::bad_request("name in URL does not match name in Eviction object");

@@ -44,11 +44,7 @@ api::Status invalid_scale(const Call& call, std::string message) {
 api::ApiResult<json::Value> wanted_scale(const CallPtr& call, const json::Value& current) {
   const http::Request& request = call->request();
   const std::string_view content_type = http::find_header(request.headers, "Content-Type");
-  if (call->info.verb == "update") {
-    const std::optional<BodyType> type = body_type(content_type);
-    if (!type) return api::unsupported_media_type(std::string(kSupportedBodyTypes));
-    return decode_any(request.body, *type);
-  }
+  if (call->info.verb == "update") return read_side_body(call, "io.k8s.api.autoscaling.v1.Scale");
   const std::optional<PatchType> type = patch_type(content_type);
   if (!type) return api::unsupported_media_type(std::string(kSupportedPatchTypes));
   const Result<json::Value> patch = json::parse(request.body);

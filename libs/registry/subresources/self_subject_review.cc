@@ -1,9 +1,12 @@
 // authentication.k8s.io/v1 SelfSubjectReview: who am I.
-#include "libs/registry/core.h"
+#include "libs/registry/verbs/write.h"
 
 namespace coxswain::registry {
 
 void handle_self_subject_review(const CallPtr& call) {
+  const api::ApiResult<json::Value> body =
+      read_side_body(call, "io.k8s.api.authentication.v1.SelfSubjectReview");
+  if (!body.ok()) return respond_status(call, body.error());
   json::Array groups;
   for (const std::string& group : call->user.groups) groups.push_back(group);
   respond_json(

@@ -19,16 +19,8 @@ api::Status invalid_option(const char* reason, const char* field, std::string me
 }
 
 api::ApiResult<void> read_options_body(const CallPtr& call, DeleteOptions& options) {
-  const http::Request& request = call->request();
-  if (request.body.empty()) return {};
-  const std::optional<BodyType> type = body_type(http::find_header(request.headers, "Content-Type"));
-  if (!type) return api::unsupported_media_type(std::string(kSupportedBodyTypes));
-  COX_ASSIGN_OR_RETURN(const json::Value body, decode_any(request.body, *type));
-  if (!body.is_object()) return api::bad_request("DeleteOptions must be an object");
-  const std::string kind = body.get_string("kind");
-  if (!kind.empty() && kind != "DeleteOptions") {
-    return api::bad_request("the body of a delete must be DeleteOptions, not " + kind);
-  }
+  COX_ASSIGN_OR_RETURN(const json::Value body,
+                       read_side_body(call, "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"));
   return read_delete_options(body, options);
 }
 

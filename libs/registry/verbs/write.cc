@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "libs/registry/library.h"
 #include "libs/registry/shape.h"
 
 namespace coxswain::registry {
@@ -18,6 +19,26 @@ api::ApiResult<json::Value> read_body(const CallPtr& call) {
   if (!type) return api::unsupported_media_type(std::string(kSupportedBodyTypes));
   COX_ASSIGN_OR_RETURN(const FieldValidation validation, field_validation(*call));
   return decode_object(*call->resource, request.body, *type, validation, &call->warnings);
+}
+
+api::ApiResult<json::Value> read_side_body(const CallPtr& call, std::string_view type) {
+  const http::Request& request = call->request();
+  const std::optional<BodyType> media = body_type(http::find_header(request.headers, "Content-Type"));
+  if (request.body.empty()) return json::Value::object();
+  if (!media) return api::unsupported_media_type(std::string(kSupportedBodyTypes));
+  COX_ASSIGN_OR_RETURN(json::Value body, decode_any(request.body, *media));
+  const api::schema::Type* schema = api::schema::find_type(type);
+  COX_CHECK(schema != nullptr);
+  const std::string kind(type.substr(type.rfind('.') + 1));
+  const std::string given = body.get_string("kind");
+  if (!body.is_object() || (!given.empty() && given != kind)) {
+    return api::bad_request("the body must be an object of kind " + kind + ", not " +
+                            (given.empty() ? json::to_string(body.type()) : given));
+  }
+  Causes wrong;
+  library::check(*schema, body, wrong);
+  if (!wrong.empty()) return api::bad_request(kind + " cannot be handled: " + wrong.front().message);
+  return body;
 }
 
 api::ApiResult<FieldValidation> field_validation(const Call& call) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "libs/registry/core.h"
@@ -13,6 +14,9 @@ namespace coxswain::registry {
 
 // Reads the request's body by its Content-Type: 415, 400.
 api::ApiResult<json::Value> read_body(const CallPtr& call);
+// A body that is not an object of the resource: Binding, Eviction, Scale, ... `type` is its OpenAPI name.
+// Must be an object of that kind, or of none, whose members have the right types: 415, 400. Empty: `{}`.
+api::ApiResult<json::Value> read_side_body(const CallPtr& call, std::string_view type);
 api::ApiResult<FieldValidation> field_validation(const Call& call);
 
 // The namespace must exist, and not be going away. Its state is made a compare of `txn`, so that
