@@ -2,7 +2,7 @@
 // DNS, and the legacy Endpoints object with the same content.
 #include "libs/common/log/log.h"
 #include "services/controller-manager/context.h"
-#include "services/controller-manager/endpoints_plan.h"
+#include "services/controller-manager/endpoints_mirror.h"
 
 namespace coxswain::controllers {
 namespace {
@@ -28,9 +28,11 @@ class State {
  private:
   std::vector<PodPointer> matching_pods(const Service& service) const;
   std::map<std::string, std::string> zones(const std::vector<PodPointer>& pods) const;
-  std::vector<EndpointSlice> slices_of(const std::string& key) const;
-  ReconcileResult remove_all(const std::string& key);
-  ReconcileResult write_slices(const Service& service, const SlicePlan& plan);
+  std::vector<EndpointSlice> slices_of(const std::string& key, std::string_view manager) const;
+  ReconcileResult remove_all(const std::string& key, std::string_view manager);
+  ReconcileResult mirror(const std::string& key);
+  ReconcileResult publish(const Service& service);
+  ReconcileResult write_slices(const std::string& ns, const SlicePlan& plan);
   ReconcileResult write_legacy(const Service& service, std::vector<api::core::v1::EndpointSubset> subsets);
 
   Context& context_;
@@ -61,25 +63,25 @@ std::map<std::string, std::string> State::zones(const std::vector<PodPointer>& p
   return out;
 }
 
-std::vector<EndpointSlice> State::slices_of(const std::string& key) const {
+std::vector<EndpointSlice> State::slices_of(const std::string& key, std::string_view wanted) const {
   std::vector<EndpointSlice> out;
   for (const auto& slice : slices_.by_index("service", key)) {
     const auto manager = slice->metadata.labels.find(kManagedByLabel);
-    if (manager != slice->metadata.labels.end() && manager->second == kManagedBy) out.push_back(*slice);
+    if (manager != slice->metadata.labels.end() && manager->second == wanted) out.push_back(*slice);
   }
   return out;
 }
 
 // The Service is gone, or is no longer ours to publish.
-ReconcileResult State::remove_all(const std::string& key) {
-  for (const auto& slice : slices_of(key)) {
+ReconcileResult State::remove_all(const std::string& key, std::string_view manager) {
+  for (const auto& slice : slices_of(key, manager)) {
     auto removed = context_.client.remove<EndpointSlice>(slice.metadata.namespace_, slice.metadata.name);
     if (!removed.ok() && !client::is_not_found(removed.error())) return std::move(removed).error();
   }
   return Requeue::none();
 }
 
-ReconcileResult State::write_slices(const Service& service, const SlicePlan& plan) {
+ReconcileResult State::write_slices(const std::string& ns, const SlicePlan& plan) {
   // Updates first: they free the addresses that new slices may carry.
   for (const auto& slice : plan.update) {
     auto done = context_.client.update(slice);
@@ -90,7 +92,7 @@ ReconcileResult State::write_slices(const Service& service, const SlicePlan& pla
     if (!done.ok()) return std::move(done).error();
   }
   for (const auto& name : plan.remove) {
-    auto done = context_.client.remove<EndpointSlice>(service.metadata.namespace_, name);
+    auto done = context_.client.remove<EndpointSlice>(ns, name);
     if (!done.ok() && !client::is_not_found(done.error())) return std::move(done).error();
   }
   return Requeue::none();
@@ -113,6 +115,24 @@ ReconcileResult State::write_legacy(const Service& service,
   return Requeue::none();
 }
 
+// Endpoints that a user keeps for a Service without a selector.
+ReconcileResult State::mirror(const std::string& key) {
+  const auto endpoints = endpoints_.get(key);
+  if (!endpoints || !wants_mirror(*endpoints)) return remove_all(key, kMirroredBy);
+  return write_slices(endpoints->metadata.namespace_, plan_mirror(*endpoints, slices_of(key, kMirroredBy)));
+}
+
+ReconcileResult State::publish(const Service& service) {
+  const std::string key = client::key_of(service);
+  const auto pods = matching_pods(service);
+  const auto groups = group_endpoints(service, pods, zones(pods));
+  auto result =
+      write_slices(service.metadata.namespace_, plan_slices(service, groups, slices_of(key, kManagedBy)));
+  if (result.ok()) result = write_legacy(service, plan_subsets(service, groups));
+  if (result.ok()) result = remove_all(key, kMirroredBy);  // of before it had a selector
+  return result;
+}
+
 ReconcileResult State::reconcile(const std::string& key) {
   const auto service = services_.get(key);
   if (!service) {
@@ -122,15 +142,13 @@ ReconcileResult State::reconcile(const std::string& key) {
       auto removed = context_.client.remove<Endpoints>(legacy->metadata.namespace_, legacy->metadata.name);
       if (!removed.ok() && !client::is_not_found(removed.error())) return std::move(removed).error();
     }
-    return remove_all(key);
+    auto mirrored = remove_all(key, kMirroredBy);
+    if (!mirrored.ok()) return mirrored;
+    return remove_all(key, kManagedBy);
   }
   if (service->metadata.deletionTimestamp) return Requeue::none();
-  if (service->spec.type == "ExternalName") return remove_all(key);
-  if (service->spec.selector.empty()) return Requeue::none();
-  const auto pods = matching_pods(*service);
-  const auto groups = group_endpoints(*service, pods, zones(pods));
-  auto result = write_slices(*service, plan_slices(*service, groups, slices_of(key)));
-  if (result.ok()) result = write_legacy(*service, plan_subsets(*service, groups));
+  if (service->spec.type == "ExternalName") return remove_all(key, kManagedBy);
+  auto result = service->spec.selector.empty() ? mirror(key) : publish(*service);
   if (!result.ok() && client::is_namespace_terminating(result.error())) return Requeue::none();
   // A slice that we just wrote may not be in the cache: a conflict or a vanished slice means look again.
   if (!result.ok() && (client::is_not_found(result.error()) || client::is_already_exists(result.error()))) {

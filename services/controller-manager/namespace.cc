@@ -14,6 +14,7 @@ struct Content {
   std::map<std::string, int> remaining;   // "pods." -> how many
   std::map<std::string, int> finalizers;  // finalizer -> objects that wait for it
   std::vector<std::string> failures;
+  std::string discovery_failure;
 };
 
 json::Value condition(const char* type, bool bad, const char* bad_reason, const char* good_reason,
@@ -42,7 +43,12 @@ class State {
     const auto ns = namespaces_.get("", name);
     if (!ns || !ns->metadata.deletionTimestamp) return Requeue::none();
     const auto resources = discover(context_.client);
-    if (!resources.ok()) return resources.error();
+    if (!resources.ok()) {
+      Content unknown;
+      unknown.discovery_failure = resources.error().message;
+      if (!client::is_connection_error(resources.error())) static_cast<void>(write_conditions(*ns, unknown));
+      return resources.error();
+    }
     const Content content = empty(name, *resources);
     if (content.remaining.empty() && content.failures.empty()) return finalize(*ns);
     auto status = write_conditions(*ns, content);
@@ -104,7 +110,15 @@ class State {
     std::string failures;
     for (const auto& failure : content.failures) failures += (failures.empty() ? "" : "; ") + failure;
     auto conditions = json::Value::array(
-        {condition("NamespaceDeletionContentFailure", !content.failures.empty(), "ContentDeletionFailed",
+        {condition("NamespaceDeletionDiscoveryFailure", !content.discovery_failure.empty(), "DiscoveryFailed",
+                   "ResourcesDiscovered",
+                   content.discovery_failure.empty()
+                       ? "All resources successfully discovered"
+                       : "Discovery failed for some groups: " + content.discovery_failure,
+                   now),
+         condition("NamespaceDeletionGroupVersionParsingFailure", false, "GroupVersionParsingFailed",
+                   "ParsedGroupVersions", "All legacy kube types successfully parsed", now),
+         condition("NamespaceDeletionContentFailure", !content.failures.empty(), "ContentDeletionFailed",
                    "ContentDeleted",
                    content.failures.empty()
                        ? "All content successfully deleted, may be waiting on finalization"

@@ -4,6 +4,7 @@
 #include "libs/common/log/log.h"
 #include "services/controller-manager/context.h"
 #include "services/controller-manager/node_lifecycle_plan.h"
+#include "services/controller-manager/node_zones.h"
 
 namespace coxswain::controllers {
 namespace {
@@ -14,6 +15,7 @@ using client::ReconcileResult;
 using client::Requeue;
 
 constexpr const char* kLeaseNamespace = "kube-node-lease";
+constexpr std::int64_t kZonesPeriod_ms = 500;
 constexpr client::ResourceInfo kPods{"", "v1", "Pod", "pods", true};
 
 class State {
@@ -28,6 +30,9 @@ class State {
 
  private:
   std::string sign_of_life(const Node& node) const;
+  void limit_eviction(const Node& node, NodePlan& plan);
+  void refresh_zones(std::int64_t now_ms);
+  api::ApiResult<void> mark_disrupted(const PodView& pod);
   ReconcileResult write(const Node& node, const NodePlan& plan);
   ReconcileResult mark_not_ready(const std::vector<PodPointer>& pods);
   ReconcileResult evict(const std::vector<Taint>& taints, const std::vector<PodPointer>& pods,
@@ -37,7 +42,11 @@ class State {
   const client::Lister<Node>& nodes_;
   const client::Lister<Lease>& leases_;
   const client::Lister<PodView>& pods_;
-  std::map<std::string, NodeHeartbeat> heartbeats_;  // the only worker's
+  // The only worker's:
+  std::map<std::string, NodeHeartbeat> heartbeats_;
+  NodeZones zones_;
+  std::int64_t zones_read_ms_ = 0;
+  bool all_disrupted_ = false;
 };
 
 std::string State::sign_of_life(const Node& node) const {
@@ -49,6 +58,43 @@ std::string State::sign_of_life(const Node& node) const {
     if (condition.type == "Ready") sign += "|" + std::to_string(condition.lastHeartbeatTime.unix_ms);
   }
   return sign;
+}
+
+bool is_ready(const Node& node, const NodePlan* plan) {
+  if (plan != nullptr && plan->mark_pods_not_ready) return false;
+  return std::any_of(node.status.conditions.begin(), node.status.conditions.end(),
+                     [](const auto& c) { return c.type == "Ready" && c.status == "True"; });
+}
+
+void State::refresh_zones(std::int64_t now_ms) {
+  if (zones_read_ms_ != 0 && now_ms - zones_read_ms_ < kZonesPeriod_ms) return;
+  zones_read_ms_ = now_ms;
+  for (const auto& node : nodes_.list())
+    zones_.set(node->metadata.name, zone_key(*node), is_ready(*node, nullptr));
+}
+
+// NoExecute comes when it is the node's turn, and goes when every node is lost.
+void State::limit_eviction(const Node& node, NodePlan& plan) {
+  const std::int64_t now_ms = context_.clock.now_ms();
+  refresh_zones(now_ms);
+  const std::string zone = zone_key(node);
+  zones_.set(node.metadata.name, zone, is_ready(node, &plan));
+  const bool all = zones_.all_disrupted();
+  if (all != all_disrupted_) {
+    log_warning(
+        all ? "no node is ready: nobody is evicted" : "nodes are ready again: lost ones may be evicted", {});
+    // While everything was down nobody could report: the others get their grace period anew.
+    for (auto& [name, heartbeat] : heartbeats_) heartbeat.seen_ms = now_ms;
+  }
+  all_disrupted_ = all;
+  if (all) {
+    plan.taints = without_eviction(node.spec.taints, plan.taints);
+  } else if (plan.taints && wants_eviction_turn(node.spec.taints, *plan.taints)) {
+    const std::int64_t wait_ms = zones_.take_turn_ms(zone, now_ms);
+    if (wait_ms == 0) return;
+    plan.taints = without_eviction(node.spec.taints, plan.taints);
+    plan.recheck_ms = std::min(plan.recheck_ms, wait_ms);
+  }
 }
 
 ReconcileResult State::write(const Node& node, const NodePlan& plan) {
@@ -84,6 +130,11 @@ ReconcileResult State::write(const Node& node, const NodePlan& plan) {
 ReconcileResult State::mark_not_ready(const std::vector<PodPointer>& pods) {
   for (const auto& pod : pods) {
     if (!pod->ready) continue;
+    context_.events.record_as("node-controller", {{"v1", "Pod", pod->metadata.namespace_, pod->metadata.name,
+                                                   pod->metadata.uid, "", ""},
+                                                  client::EventType::kWarning,
+                                                  "NodeNotReady",
+                                                  "Node is not ready"});
     const std::string now = format_rfc3339(context_.clock.unix_ms());
     auto condition =
         json::Value::object({{"type", "Ready"}, {"status", "False"}, {"lastTransitionTime", now}});
@@ -95,6 +146,22 @@ ReconcileResult State::mark_not_ready(const std::vector<PodPointer>& pods) {
     if (!done.ok() && !client::is_not_found(done.error())) return std::move(done).error();
   }
   return Requeue::none();
+}
+
+// Tells Jobs and people that the pod did not fail by itself.
+api::ApiResult<void> State::mark_disrupted(const PodView& pod) {
+  auto condition = json::Value::object({{"type", "DisruptionTarget"},
+                                        {"status", "True"},
+                                        {"reason", "DeletionByTaintManager"},
+                                        {"message", "Taint manager: deleting due to NoExecute taint"},
+                                        {"lastTransitionTime", format_rfc3339(context_.clock.unix_ms())}});
+  auto body = json::Value::object(
+      {{"metadata", json::Value::object({{"uid", pod.metadata.uid}})},
+       {"status", json::Value::object({{"conditions", json::Value::array({condition})}})}});
+  auto done = context_.client.patch_json(kPods, pod.metadata.namespace_, pod.metadata.name,
+                                         PatchType::kStrategicMerge, body, "status");
+  if (!done.ok()) return std::move(done).error();
+  return {};
 }
 
 ReconcileResult State::evict(const std::vector<Taint>& taints, const std::vector<PodPointer>& pods,
@@ -114,6 +181,9 @@ ReconcileResult State::evict(const std::vector<Taint>& taints, const std::vector
          client::EventType::kNormal,
          "TaintManagerEviction",
          "Marking for deletion Pod " + pod->metadata.namespace_ + "/" + pod->metadata.name});
+    auto marked = mark_disrupted(*pod);
+    if (!marked.ok() && !client::is_not_found(marked.error()) && !client::is_conflict(marked.error()))
+      return std::move(marked).error();
     client::DeleteOptions options;
     options.precondition_uid = pod->metadata.uid;
     auto done = context_.client.remove_json(kPods, pod->metadata.namespace_, pod->metadata.name, options);
@@ -128,11 +198,13 @@ ReconcileResult State::reconcile(const std::string& name) {
   const auto node = nodes_.get("", name);
   if (!node) {
     heartbeats_.erase(name);
+    zones_.remove(name);
     return Requeue::none();
   }
-  const NodePlan plan =
+  NodePlan plan =
       plan_node(*node, sign_of_life(*node), heartbeats_[name], context_.settings.node_monitor_grace_ms,
                 context_.clock.now_ms(), context_.clock.unix_ms());
+  limit_eviction(*node, plan);
   auto written = write(*node, plan);
   if (!written.ok()) return ignore_not_found(written.error());
   const auto pods = pods_.by_index("node", name);

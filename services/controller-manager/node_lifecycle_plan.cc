@@ -127,6 +127,30 @@ NodePlan plan_node(const Node& node, const std::string& sign, NodeHeartbeat& hea
   return plan;
 }
 
+namespace {
+
+bool evicts(const Taint& taint) {
+  return taint.effect == "NoExecute" && (taint.key == kNotReady || taint.key == kUnreachable);
+}
+
+}  // namespace
+
+bool wants_eviction_turn(const std::vector<Taint>& now, const std::vector<Taint>& wanted) {
+  return std::any_of(wanted.begin(), wanted.end(), evicts) && std::none_of(now.begin(), now.end(), evicts);
+}
+
+std::optional<std::vector<Taint>> without_eviction(const std::vector<Taint>& now,
+                                                   const std::optional<std::vector<Taint>>& wanted) {
+  std::vector<Taint> out = wanted.value_or(now);
+  std::erase_if(out, evicts);
+  const bool same =
+      std::equal(out.begin(), out.end(), now.begin(), now.end(), [](const Taint& a, const Taint& b) {
+        return a.key == b.key && a.value == b.value && a.effect == b.effect;
+      });
+  if (same) return std::nullopt;
+  return out;
+}
+
 bool tolerates(const api::core::v1::Toleration& toleration, const Taint& taint) {
   if (!toleration.effect.empty() && toleration.effect != taint.effect) return false;
   if (!toleration.key.empty() && toleration.key != taint.key) return false;

@@ -28,6 +28,13 @@ struct NodePlan {
 NodePlan plan_node(const Node& node, const std::string& sign, NodeHeartbeat& heartbeat, std::int64_t grace_ms,
                    std::int64_t now_ms, std::int64_t now_unix_ms);
 
+// Does the step from `now` to `wanted` taints start the eviction of a lost node's pods?
+bool wants_eviction_turn(const std::vector<Taint>& now, const std::vector<Taint>& wanted);
+// The wanted taints (none: those of `now`) without what evicts the pods of a lost node; nullopt when that is
+// `now`.
+std::optional<std::vector<Taint>> without_eviction(const std::vector<Taint>& now,
+                                                   const std::optional<std::vector<Taint>>& wanted);
+
 bool tolerates(const api::core::v1::Toleration& toleration, const Taint& taint);
 // When the pod must leave because of NoExecute taints: nullopt is never, a time in the past is now.
 std::optional<std::int64_t> eviction_unix_ms(const std::vector<Taint>& taints,

@@ -78,13 +78,34 @@ class State {
         const auto live = context_.client.get<Node>("", pod->node);
         it->second = !live.ok() && client::is_not_found(live.error());
       }
-      if (it->second) remove(*pod, "its node is gone");
+      if (!it->second) continue;
+      mark_failed(*pod);
+      remove(*pod, "its node is gone");
     }
     for (const auto& pod : plan.remove) remove(*pod, "nobody else will");
     return Requeue::after(kPeriodMs);
   }
 
  private:
+  // Nobody will report how it ended: it counts as failed, and why is said.
+  void mark_failed(const PodView& pod) {
+    auto condition = json::Value::object({{"type", "DisruptionTarget"},
+                                          {"status", "True"},
+                                          {"reason", "DeletionByPodGC"},
+                                          {"message", "PodGC: node no longer exists"},
+                                          {"lastTransitionTime", format_rfc3339(context_.clock.unix_ms())}});
+    auto status = json::Value::object({{"conditions", json::Value::array({std::move(condition)})}});
+    if (!pod.finished()) status.set("phase", "Failed");
+    auto body = json::Value::object(
+        {{"metadata", json::Value::object({{"uid", pod.metadata.uid}})}, {"status", std::move(status)}});
+    const auto done =
+        context_.client.patch_json(client::resource_of<PodView>(), pod.metadata.namespace_, pod.metadata.name,
+                                   client::PatchType::kStrategicMerge, body, "status");
+    if (!done.ok() && !client::is_not_found(done.error()))
+      log_warning("pod not marked as failed",
+                  {{"pod", client::key_of(pod)}, {"error", done.error().message}});
+  }
+
   void remove(const PodView& pod, const char* why) {
     client::DeleteOptions options;
     options.grace_period_seconds = 0;
