@@ -228,6 +228,35 @@ TEST_CASE("protobuf through every verb that takes a body") {
   CHECK(cluster.json("GET", kDeployments + "/d", 200).find("spec")->get_int("replicas") == 7);
 }
 
+TEST_CASE("times and quantities are kept in one spelling") {
+  Cluster cluster;
+  const std::string leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+  const auto renewed = [&](const std::string& name, const std::string& time) {
+    return cluster
+        .json("POST", leases, 201,
+              R"({"metadata":{"name":")" + name + R"("},"spec":{"renewTime":")" + time + "\"}}")
+        .get_string_path({"spec", "renewTime"});
+  };
+  CHECK(renewed("a", "2026-01-02T03:04:05.123456Z") == "2026-01-02T03:04:05.123456Z");
+  CHECK(renewed("b", "2026-01-02T03:04:05.123456+00:00") == "2026-01-02T03:04:05.123456Z");
+  CHECK(renewed("c", "2026-01-02T03:04:05Z") == "2026-01-02T03:04:05.000000Z");
+  CHECK(renewed("d", "2026-01-02T05:04:05.5+02:00") == "2026-01-02T03:04:05.500000Z");
+  // A client that writes what it read, in its own spelling.
+  cluster.json("POST", kMaps, 201, R"({"metadata":{"name":"m"}})");
+  json::Value map = cluster.json("GET", kMaps + "/m", 200);
+  std::string& born = map.find_path({"metadata", "creationTimestamp"})->as_string();
+  born.replace(born.size() - 1, 1, "+00:00");
+  CHECK(cluster.json("PUT", kMaps + "/m", 200, json::write(map)) == cluster.json("GET", kMaps + "/m", 200));
+  const json::Value pod = cluster.json(
+      "POST", kPods, 201,
+      R"({"metadata":{"name":"p"},"spec":{"volumes":[{"name":"v","emptyDir":{"sizeLimit":"1024Mi"}}],"containers":[{"name":"c","image":"i","resources":{"limits":{"cpu":0.5,"memory":"1024Ki"}}}]}})");
+  CHECK(pod.find_path({"spec", "volumes"})->as_array()[0].get_string_path({"emptyDir", "sizeLimit"}) ==
+        "1Gi");
+  CHECK(json::write(
+            *pod.find_path({"spec", "containers"})->as_array()[0].find_path({"resources", "requests"})) ==
+        R"({"cpu":"500m","memory":"1Mi"})");
+}
+
 TEST_CASE("bodies of subresources are objects of their kind") {
   Cluster cluster;
   cluster.json("POST", kPods, 201,

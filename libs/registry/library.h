@@ -16,6 +16,7 @@ namespace coxswain::registry::library {
 
 // Removes fields that `type` does not have; their paths go to `unknown`.
 void prune(const api::schema::Type& type, json::Value& object, std::vector<std::string>& unknown);
+// Also brings times and quantities into their canonical spelling. Idempotent.
 void set_defaults(const api::schema::Type& type, json::Value& object);
 void check(const api::schema::Type& type, const json::Value& object, Causes& out);
 void check_metadata(const api::schema::Resource& resource, const Strategy& strategy,

@@ -51,6 +51,48 @@ void prune_at(const schema::Type& type, json::Value& object, const std::string& 
   for (const std::string& key : drop) object.erase(key);
 }
 
+// Texts with more than one spelling are kept in one: times in UTC with "Z", quantities in their canonical
+// form. What cannot be read stays, for the checks to name.
+void canonicalize(schema::Kind kind, json::Value& value) {
+  if (kind == schema::Kind::kQuantity) {
+    if (!value.is_string() && !value.is_number()) return;
+    const auto quantity = api::Quantity::parse(value.is_string() ? value.as_string() : json::write(value));
+    if (quantity.ok()) value = quantity->to_string();
+    return;
+  }
+  if (!value.is_string()) return;
+  std::string& text = value.as_string();
+  std::int64_t unix_ms = 0;
+  if (kind == schema::Kind::kTime) {
+    constexpr std::size_t kCanonicalSize = 20;  // 2006-01-02T15:04:05Z
+    if (text.size() == kCanonicalSize && text.back() == 'Z') return;
+    if (parse_rfc3339(text, &unix_ms)) text = format_rfc3339(unix_ms);
+    return;
+  }
+  constexpr std::size_t kCanonicalSize = 27;  // 2006-01-02T15:04:05.000000Z
+  if (text.size() == kCanonicalSize && text.back() == 'Z') return;
+  if (!parse_rfc3339(text, &unix_ms)) return;
+  // UTC by another name keeps its microseconds; other zones are rare, and moved by milliseconds.
+  const std::size_t zone = text.size() - 6;
+  if (text.size() == kCanonicalSize + 5 && text.substr(zone) == "+00:00")
+    text = text.substr(0, zone) + "Z";
+  else
+    text = format_rfc3339_micro(unix_ms);
+}
+
+bool has_spellings(schema::Kind kind) {
+  return kind == schema::Kind::kQuantity || kind == schema::Kind::kTime || kind == schema::Kind::kMicroTime;
+}
+
+void canonicalize_all(const schema::Field& field, json::Value& value) {
+  if (field.container == schema::Container::kOne) return canonicalize(field.kind, value);
+  if (field.container == schema::Container::kList && value.is_array()) {
+    for (json::Value& item : value.as_array()) canonicalize(field.kind, item);
+  } else if (field.container == schema::Container::kMap && value.is_object()) {
+    for (json::Member& member : value.as_object()) canonicalize(field.kind, member.second);
+  }
+}
+
 void defaults_at(const schema::Type& type, json::Value& object) {
   if (!object.is_object()) return;
   for (const schema::Field& field : type.fields) {
@@ -60,6 +102,7 @@ void defaults_at(const schema::Type& type, json::Value& object) {
       if (parsed.ok()) object.set(field.name, std::move(*parsed));
       value = object.find(field.name);
     }
+    if (value != nullptr && has_spellings(field.kind)) canonicalize_all(field, *value);
     if (value == nullptr || field.kind != schema::Kind::kStruct || field.type == nullptr) continue;
     for_each_struct(field, *value, {},
                     [&](json::Value& item, const std::string&) { defaults_at(*field.type, item); });

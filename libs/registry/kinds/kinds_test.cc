@@ -1,6 +1,7 @@
 // Defaults, rules and table cells of the kinds, as data.
 #include <catch2/catch.hpp>
 
+#include "libs/registry/documents.h"
 #include "libs/registry/strategy.h"
 
 using namespace coxswain;
@@ -17,7 +18,7 @@ json::Value parsed(const std::string& text) {
 json::Value created(const char* group, const char* kind, const std::string& text) {
   const Strategy& strategy = find_strategy(group, kind);
   json::Value object = parsed(text);
-  if (strategy.default_object != nullptr) strategy.default_object(object);
+  apply_defaults(*api::schema::find_kind(group, "v1", kind), strategy, object);
   if (strategy.prepare_create != nullptr) strategy.prepare_create(Context{}, object);
   return object;
 }

@@ -2,7 +2,6 @@
 
 #include <map>
 
-#include "libs/api/meta/quantity.h"
 #include "libs/api/meta/selector.h"
 
 namespace coxswain::registry {
@@ -39,17 +38,6 @@ std::string pull_policy(const std::string& image) {
   return colon == std::string::npos || last.substr(colon + 1) == "latest" ? "Always" : "IfNotPresent";
 }
 
-// "0.5" is stored as "500m", 1 as "1". What does not parse stays for validation to name.
-void canonical_quantities(json::Value* amounts) {
-  if (amounts == nullptr || !amounts->is_object()) return;
-  for (json::Member& amount : amounts->as_object()) {
-    if (!amount.second.is_string() && !amount.second.is_number()) continue;
-    const auto quantity = api::Quantity::parse(amount.second.is_string() ? amount.second.as_string()
-                                                                         : json::write(amount.second));
-    if (quantity.ok()) amount.second = quantity->to_string();
-  }
-}
-
 // A projection of pod fields, in env or a volume.
 void default_field_ref(json::Value* source) {
   json::Value* reference = source == nullptr ? nullptr : source->find("fieldRef");
@@ -69,8 +57,6 @@ void default_container(json::Value& container) {
       if (port.is_object()) set_default(port, "protocol", "TCP");
     }
   }
-  for (const char* part : {"limits", "requests"})
-    canonical_quantities(container.find_path({"resources", part}));
   if (json::Value* env = container.find("env"); env != nullptr && env->is_array()) {
     for (json::Value& variable : env->as_array()) default_field_ref(variable.find("valueFrom"));
   }
