@@ -157,6 +157,7 @@ TEST_CASE("an expired page comes with a token to go on without consistency") {
   const std::string token = first.get_string_path({"metadata", "continue"});
   const json::Value expired = cluster.json("GET", kMaps + "?limit=2&continue=" + token, 410);
   CHECK(expired.get_string("reason") == "Expired");
+  CHECK(cluster.send("GET", kPods + "?limit=2&continue=" + token)->status() == 400);  // of another list
   std::string next = expired.get_string_path({"metadata", "continue"});
   REQUIRE_FALSE(next.empty());
   std::vector<std::string> rest;

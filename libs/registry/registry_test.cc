@@ -214,6 +214,16 @@ TEST_CASE("namespaces empty before they go, and take nothing new meanwhile") {
   CHECK(cluster.send("GET", "/api/v1/namespaces/x")->status() == 404);
 }
 
+TEST_CASE("some namespaces stay") {
+  Cluster cluster;
+  for (const char* name : {"default", "kube-system", "kube-public"}) {
+    const json::Value status = cluster.json("DELETE", std::string("/api/v1/namespaces/") + name, 403);
+    CHECK(status.get_string("message") ==
+          "namespaces \"" + std::string(name) + "\" is forbidden: this namespace may not be deleted");
+  }
+  cluster.json("DELETE", "/api/v1/namespaces/kube-node-lease", 200);
+}
+
 TEST_CASE("services never share an address") {
   Cluster cluster;
   const std::string services = "/api/v1/namespaces/default/services";

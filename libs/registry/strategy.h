@@ -109,6 +109,8 @@ struct Strategy {
                    Causes& out) = nullptr;
 
   // --- delete ----------------------------------------------------------------------------------
+  // Why the object may never be deleted (403); null: it may.
+  const char* (*forbids_deletion)(const json::Value& object) = nullptr;
   // Seconds to keep the object, marked with deletionTimestamp, for a graceful end; 0: remove now.
   // `requested` is DeleteOptions.gracePeriodSeconds. null: always 0. (Pods: spec value; 0 when not
   // bound or already finished.)

@@ -27,6 +27,13 @@ void prepare_update(const Context&, const json::Value& old, json::Value& object)
 
 void on_terminating(const Context&, json::Value& object) { object["status"].set("phase", "Terminating"); }
 
+// What the cluster cannot be without.
+const char* forbids_deletion(const json::Value& object) {
+  const std::string name = object.get_string_path({"metadata", "name"});
+  const bool immortal = name == "default" || name == "kube-system" || name == "kube-public";
+  return immortal ? "this namespace may not be deleted" : nullptr;
+}
+
 bool may_be_removed(const json::Value& object) {
   const json::Value* finalizers = object.find_path({"spec", "finalizers"});
   return finalizers == nullptr || !finalizers->is_array() || finalizers->as_array().empty();
@@ -55,6 +62,7 @@ const Strategy& namespace_strategy() {
                                     .prepare_update = prepare_update,
                                     .validate_update = validate_update,
                                     .validate_status_update = validate_status,
+                                    .forbids_deletion = forbids_deletion,
                                     .on_terminating = on_terminating,
                                     .may_be_removed = may_be_removed};
   return strategy;

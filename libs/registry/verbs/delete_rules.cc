@@ -149,6 +149,10 @@ DeletePlan plan_delete(Call& call, const store::EntryPtr& current, const DeleteO
   const Strategy& strategy = *call.strategy;
   json::Value object = served_form(strategy, decode_stored(*current));
   plan.outcome.result = check_preconditions(call, *current, object, options);
+  if (strategy.forbids_deletion != nullptr) {
+    if (const char* why = strategy.forbids_deletion(object))
+      plan.outcome.result = api::forbidden(call.group_resource(), call.info.name, why);
+  }
   plan.finished = !plan.outcome.result.ok();
   if (plan.finished) {
     plan.outcome.object = std::move(object);

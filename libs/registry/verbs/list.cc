@@ -41,6 +41,8 @@ api::ApiResult<Page> read_page(const Call& call, const ListOptions& options, con
   range.prefix = key_prefix(*call.resource, ns);
   range.after = options.continue_after;
   range.revision = options.continued ? options.continue_revision : (options.exact ? options.revision : 0);
+  if (options.continued && options.continue_after.rfind(range.prefix, 0) != 0)
+    return api::bad_request("continue key is not valid: it is of another list");
   const bool by_name = !selection.name().empty() && (!call.resource->namespaced || !ns.empty());
   if (by_name) range.prefix += selection.name();
   while (true) {
