@@ -1,5 +1,8 @@
 #include "cli/discovery.h"
 
+#include <algorithm>
+
+#include "cli/suggest.h"
 #include "libs/common/base/strings.h"
 
 namespace coxswain::cli {
@@ -121,10 +124,17 @@ std::vector<const ResourceKind*> Discovery::category(std::string_view name) cons
 
 namespace {
 
-Error unknown_kind(std::string_view name) {
-  return make_error(ErrorCode::kInvalidArgument, "the server doesn't have a resource type \"" +
-                                                     std::string(name) +
-                                                     "\"; `coxctl api-resources` lists those it has");
+Error unknown_kind(const Discovery& discovery, const std::string& name) {
+  std::vector<std::string> names;
+  for (const ResourceKind& kind : discovery.kinds()) {
+    names.push_back(kind.plural);
+    names.push_back(kind.singular);
+  }
+  const std::string meant = suggest(to_lower(name), names);
+  return make_error(ErrorCode::kInvalidArgument,
+                    "the server doesn't have a resource type \"" + name + "\"" +
+                        (meant.empty() ? "" : "; did you mean \"" + meant + "\"?") +
+                        (meant.empty() ? "; " : " ") + "`coxctl api-resources` lists those it has");
 }
 
 }  // namespace
@@ -144,7 +154,7 @@ Result<std::vector<Target>> parse_targets(const Discovery& discovery, const std:
             "there is no need to mix forms: write TYPE/NAME for every object, not '" + word + "'");
       }
       const ResourceKind* kind = discovery.find(std::string_view(word).substr(0, slash));
-      if (kind == nullptr) return unknown_kind(word.substr(0, slash));
+      if (kind == nullptr) return unknown_kind(discovery, word.substr(0, slash));
       targets.push_back({kind, word.substr(slash + 1)});
     }
     return targets;
@@ -157,7 +167,7 @@ Result<std::vector<Target>> parse_targets(const Discovery& discovery, const std:
     } else if (const ResourceKind* kind = discovery.find(name)) {
       kinds.push_back(kind);
     } else {
-      return unknown_kind(name);
+      return unknown_kind(discovery, name);
     }
   }
   for (const ResourceKind* kind : kinds) {

@@ -33,6 +33,20 @@ TEST_CASE("kinds are found by every name") {
   CHECK(discovery.category("all").size() == 2);
 }
 
+TEST_CASE("a wrong kind gets a suggestion when one is near") {
+  const cli::Discovery discovery = sample();
+  const auto message = [&](const char* name) {
+    return cli::parse_targets(discovery, {name}).error().message;
+  };
+  CHECK(message("pdos").find("did you mean \"pods\"?") != std::string::npos);
+  CHECK(message("deploymnet/web").find("did you mean \"deployment\"?") != std::string::npos);
+  CHECK(message("Depoyments").find("did you mean \"deployments\"?") != std::string::npos);
+  for (const char* far : {"zz", "certificates", ""}) {
+    INFO(far);
+    CHECK(message(far).find("did you mean") == std::string::npos);
+  }
+}
+
 TEST_CASE("targets") {
   const cli::Discovery discovery = sample();
   CHECK(cli::parse_targets(discovery, {"pods"})->size() == 1);

@@ -1,4 +1,5 @@
 // coxctl: a small kubectl-style client. Flags are parsed here and nowhere else.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <string>
@@ -6,6 +7,7 @@
 
 #include "cli/commands/commands.h"
 #include "cli/completion.h"
+#include "cli/suggest.h"
 
 namespace coxswain::cli {
 namespace {
@@ -31,7 +33,7 @@ void add_common(CLI::App* command, GlobalOptions& global) {
 
 void add_reading(CLI::App& app, AllOptions& o) {
   CLI::App* get = app.add_subcommand("get", "Show objects as a table, YAML, JSON, names or JSONPath");
-  get->add_option("target", o.get.targets, "TYPE [NAME...] or TYPE/NAME...")->required();
+  get->add_option("target", o.get.targets, "TYPE [NAME...] or TYPE/NAME...");
   get->add_option("-o,--output", o.get.output, "wide, yaml, json, name or jsonpath=TEMPLATE");
   get->add_option("-l,--selector", o.get.label_selector, "Label selector, for example app=web,tier!=cache");
   get->add_option("--field-selector", o.get.field_selector,
@@ -44,7 +46,7 @@ void add_reading(CLI::App& app, AllOptions& o) {
   get->callback([&o] { o.code = run_get(o.global, o.get); });
 
   CLI::App* describe = app.add_subcommand("describe", "Show objects in full, with their events");
-  describe->add_option("target", o.describe.targets, "TYPE [NAME...] or TYPE/NAME...")->required();
+  describe->add_option("target", o.describe.targets, "TYPE [NAME...] or TYPE/NAME...");
   describe->add_option("-l,--selector", o.describe.label_selector, "Label selector");
   describe->add_flag("-A,--all-namespaces", o.global.all_namespaces, "All namespaces");
   add_common(describe, o.global);
@@ -114,6 +116,20 @@ void add_other(CLI::App& app, AllOptions& o) {
   });
 }
 
+std::vector<std::string> command_names(CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  return names;
+}
+
+int unknown_command(const std::vector<std::string>& names, const std::string& word) {
+  const std::string meant = suggest(word, names);
+  return fail_usage("unknown command \"" + word + "\"" +
+                    (meant.empty() ? "" : "; did you mean \"" + meant + "\"?") +
+                    "\n`coxctl --help` lists the commands");
+}
+
 }  // namespace
 }  // namespace coxswain::cli
 
@@ -132,6 +148,9 @@ int main(int argc, char** argv) {
   coxswain::cli::add_reading(app, options);
   coxswain::cli::add_writing(app, options);
   coxswain::cli::add_other(app, options);
+  const auto names = coxswain::cli::command_names(app);
+  if (argc > 1 && *argv[1] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end())
+    return coxswain::cli::unknown_command(names, argv[1]);
   CLI11_PARSE(app, argc, argv);
   return options.code;
 }

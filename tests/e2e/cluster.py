@@ -1,6 +1,8 @@
 """A whole cluster on a machine of its own (see in-own-machine), and small helpers to look at it."""
+import base64
 import json
 import os
+import re
 import pathlib
 import shutil
 import signal
@@ -46,7 +48,10 @@ class Cluster:
         self.socket = self.home / "docker.sock"
         self.processes = {}
         self.extra = {}  # daemon -> extra flags
-        self.kubectl_binary = shutil.which("kubectl")
+        self.kubectl_binary = os.environ.get("COXSWAIN_KUBECTL") or shutil.which("kubectl")
+        client = json.loads(subprocess.run([self.kubectl_binary, "version", "--client", "-o", "json"], capture_output=True,
+                                           text=True, check=True, env={"HOME": "/nonexistent"}).stdout)["clientVersion"]
+        self.kubectl_minor = int(client["minor"].rstrip("+"))  # Debian 12 has 20; some verbs are younger
 
     # --- processes -------------------------------------------------------------------------------
     def spawn(self, name, *arguments):
@@ -136,6 +141,20 @@ class Cluster:
         if done.returncode != 0:
             raise Failure(f"kubectl {' '.join(map(str, arguments))}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
+
+    def api(self, method, path, body=None, content_type="application/json", accept="application/json"):
+        """(HTTP status, text) of a request with curl and the administrator's client certificate."""
+        config = (self.home / "kubeconfig/admin.conf").read_text()
+        for what in ("client-certificate", "client-key"):
+            data = re.search(what + r"-data:\s*(\S+)", config).group(1)
+            (self.home / f"curl-{what}.pem").write_bytes(base64.b64decode(data))
+        done = subprocess.run(
+            ["curl", "-sS", "--max-time", "10", "--cacert", self.home / "pki/ca.crt", "--cert", self.home / "curl-client-certificate.pem",
+             "--key", self.home / "curl-client-key.pem", "-X", method, "-H", f"Accept: {accept}", "-w", "\n%{http_code}",
+             *(["-H", f"Content-Type: {content_type}", "--data-binary", "@-"] if body is not None else []),
+             f"https://127.0.0.1:6443{path}"], input=body, capture_output=True, text=True, check=True)
+        text, _, status = done.stdout.rpartition("\n")
+        return int(status), text
 
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))

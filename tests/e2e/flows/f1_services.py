@@ -90,7 +90,12 @@ def test_endpoint_slices_follow_readiness(c):
         return {a for s in slices for e in s["endpoints"] if e["conditions"]["ready"] for a in e["addresses"]}
     check(ip in ready_addresses(), "the pod is an endpoint")
     c.pod_exec(pod, "/bin/touch", "/tmp/unready")
-    wait_until("the unready pod leaves the endpoints", 4, lambda: ip not in ready_addresses())
+
+    def ready_in_status():
+        return next(x["status"] for x in c.get("pod", pod["metadata"]["name"], "-n", NS)["status"]["conditions"]
+                    if x["type"] == "Ready") == "True"
+    wait_until("the pod is unready", 10, lambda: not ready_in_status(), interval=0.02)
+    wait_until("within a second it leaves the endpoints", 1, lambda: ip not in ready_addresses(), interval=0.02)
     vip = cluster_ip(c, "web")
     time.sleep(0.5)
     seen = {c.curl(f"http://{vip}/cgi-bin/who").strip()[5:] for _ in range(30)}

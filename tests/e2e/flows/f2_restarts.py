@@ -1,8 +1,14 @@
 """Flow 2: containers that die come back, pods that are deleted are replaced."""
+import datetime
+
 from cluster import check, wait_until
 from flows.manifests import deployment, namespace, pod
 
 NS = "restarts"
+
+
+def parse_time(text):
+    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def test_killed_container_restarts(c):
@@ -17,6 +23,9 @@ def test_killed_container_restarts(c):
         return now if s["restartCount"] == 1 and s["ready"] else None
     after = wait_until("restarted and ready again", 20, restarted)
     check(after["metadata"]["uid"] == before["metadata"]["uid"], "the same pod")
+    seconds = {t["key"]: t.get("tolerationSeconds") for t in before["spec"]["tolerations"]}
+    check(seconds == {"node.kubernetes.io/not-ready": 300, "node.kubernetes.io/unreachable": 300},
+          f"every pod tolerates a lost node for 300 s: {seconds}")
     check(after["status"]["podIP"] == before["status"]["podIP"], "the pod keeps its address")
     check(after["status"]["containerStatuses"][0]["lastState"]["terminated"]["exitCode"] == 137, "the last state is kept")
 
@@ -39,8 +48,14 @@ def test_crash_loop_backs_off(c):
     status = wait_until("CrashLoopBackOff", 30, backing_off)
     check(status["lastState"]["terminated"]["exitCode"] == 3, "the exit code is shown")
     check("bye" in c.kubectl("logs", "crash", "-n", NS), "its log is readable")
-    wait_until("a second restart after the back-off", 40,
-               lambda: c.get("pod", "crash", "-n", NS)["status"]["containerStatuses"][0]["restartCount"] >= 2)
+
+    def started(count):
+        """Docker's time of start of the run number `count`, once it was there."""
+        s = c.get("pod", "crash", "-n", NS)["status"]["containerStatuses"][0]
+        return s["lastState"]["terminated"]["startedAt"] if s["restartCount"] >= count else None
+    times = [parse_time(wait_until(f"restart {n} after its back-off", 45, lambda n=n: started(n))) for n in (1, 2, 3)]
+    waits = [b - a for a, b in zip(times, times[1:])]
+    check(9 <= waits[0] <= 16 and 19 <= waits[1] <= 28, f"10 s, then 20 s between the starts: {waits}")
     check("bye" in c.kubectl("logs", "crash", "-n", NS, "-p"), "the previous log is readable")
     c.kubectl("delete", "pod", "crash", "-n", NS, "--force", "--grace-period=0")
 

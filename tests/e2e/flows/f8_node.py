@@ -66,7 +66,9 @@ def test_unreachable_node(c):
     now = datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "", "lastHeartbeatTime": now,
              "lastTransitionTime": now}
-    c.kubectl("patch", "node", OTHER, "--subresource=status", "-p", json.dumps({"status": {"conditions": [ready]}}))
+    status, text = c.api("PATCH", f"/api/v1/nodes/{OTHER}/status", json.dumps({"status": {"conditions": [ready]}}),
+                         "application/strategic-merge-patch+json")
+    check(status == 200, text)
 
     def evicted():
         beat(c)

@@ -1,7 +1,7 @@
 """coxctl: the same answers as kubectl for what it does."""
 import subprocess
 
-from cluster import check
+from cluster import check, wait_until
 from flows.manifests import deployment, namespace, service
 
 NS = "cox"
@@ -32,8 +32,31 @@ def test_tables_equal_kubectls(c):
         theirs = [line.split()[0] for line in c.kubectl("get", *target).splitlines()]
         check(ours == theirs, f"{target}: {ours} != {theirs}")
     check(coxctl(c, "get", "deploy/web", "-n", NS, "-o", "jsonpath={.spec.replicas}") == "2", "jsonpath")
+    for target in (["pods", "-n", NS, "-o", "wide"], ["deploy,svc", "-n", NS], ["pods", "-n", NS, "--show-labels"], ["namespaces"]):
+        # Ages move on between the two calls: the same to the letter once they agree.
+        wait_until(f"coxctl get {' '.join(target)} prints what kubectl prints", 10,
+                   lambda t=target: coxctl(c, "get", *t) == c.kubectl("get", *t))
     missing = coxctl(c, "get", "pod", "nothing", "-n", NS, ok=False)
     check(missing.returncode != 0 and 'pods "nothing" not found' in missing.stderr, missing.stderr)
+
+
+def test_mistakes_get_an_answer(c):
+    def said(*arguments, **environment):
+        done = subprocess.run([str(c.bin / "coxctl"), *arguments], capture_output=True, text=True, timeout=60,
+                              env=dict(c.environment(), **environment))
+        check(done.returncode != 0 and done.stderr.startswith("error: "), f"{arguments}: {done.returncode} {done.stderr}")
+        return done.stderr
+    check('did you mean "pods"?' in said("get", "pdos"), "a slip in the kind")
+    check('did you mean "get"?' in said("gett", "pods"), "a slip in the command")
+    check("say which resource" in said("get"), "nothing asked for")
+    check("set KUBECONFIG" in said("get", "pods", KUBECONFIG="/nonexistent", HOME="/nonexistent"), "no kubeconfig")
+    nowhere = c.home / "nowhere.conf"
+    nowhere.write_text((c.home / "kubeconfig/admin.conf").read_text().replace(":6443", ":1"))
+    text = said("get", "pods", KUBECONFIG=str(nowhere))
+    check("cannot reach https://" in text and text.count("\n") == 1, f"no server: {text}")
+    check("there is no output format" in said("get", "pods", "-n", NS, "-o", "xml"), "a wrong format")
+    check("no matches for kind" in coxctl(c, "apply", "-f", "-", ok=False,
+                                          stdin="apiVersion: v9\nkind: Pot\nmetadata: {name: x}\n").stderr, "a wrong kind in a file")
 
 
 def test_describe_logs_scale_delete(c):
