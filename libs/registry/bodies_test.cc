@@ -228,6 +228,38 @@ TEST_CASE("protobuf through every verb that takes a body") {
   CHECK(cluster.json("GET", kDeployments + "/d", 200).find("spec")->get_int("replicas") == 7);
 }
 
+TEST_CASE("what is hardly meant is warned of") {
+  Cluster cluster;
+  const auto warnings = [&](const std::string& collection, const std::string& body) {
+    auto exchange = cluster.send("POST", collection, body);
+    INFO(exchange->body());
+    REQUIRE(exchange->status() == 201);
+    std::vector<std::string> out;
+    for (const http::Header& header : exchange->headers()) {
+      if (header.first == "Warning") out.push_back(header.second);
+    }
+    return out;
+  };
+  const std::string containers =
+      R"("containers":[{"name":"c","image":"i","env":[{"name":"A","value":"1"},{"name":"A","value":"2"}],"ports":[{"containerPort":80},{"containerPort":80}]}])";
+  CHECK(
+      warnings(kPods, R"({"metadata":{"name":"p"},"spec":{"terminationGracePeriodSeconds":-1,)" + containers +
+                          "}}") ==
+      std::vector<std::string>{
+          R"(299 - "spec.containers[0].env[1]: hides previous definition of \"A\", which may be dropped when using apply")",
+          R"(299 - "spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]")",
+          R"(299 - "spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1")"});
+  CHECK(
+      warnings(
+          kDeployments,
+          R"({"metadata":{"name":"d"},"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{)" +
+              containers + "}}}}")
+          .size() == 2);
+  auto scaled = cluster.send("PATCH", kDeployments + "/d", R"({"spec":{"replicas":2}})",
+                             "application/merge-patch+json");
+  CHECK(http::find_header(scaled->headers(), "Warning").empty());
+}
+
 TEST_CASE("times and quantities are kept in one spelling") {
   Cluster cluster;
   const std::string leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";

@@ -28,6 +28,9 @@ void validate_pod_template(const json::Value& pod_template, const std::string& p
 void validate_pod_update(const json::Value& old_spec, const json::Value& spec, FieldErrors& errors);
 void validate_pod_status(const json::Value& old, const json::Value& pod, FieldErrors& errors);
 
+// What is allowed, but hardly meant: texts for Warning headers.
+void pod_spec_warnings(const json::Value& spec, const std::string& path, std::vector<std::string>& out);
+
 // Deployments and ReplicaSets. `kind` is the object's.
 void validate_deployment(const json::Value& object, FieldErrors& errors);
 void validate_replica_set(const json::Value& object, FieldErrors& errors);

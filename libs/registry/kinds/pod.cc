@@ -116,7 +116,8 @@ void prepare_create(const Context& context, json::Value& object) {
   if (spec.get_string("preemptionPolicy").empty()) spec.set("preemptionPolicy", "PreemptLowerPriority");
 }
 
-void validate_create(const Context&, const json::Value& object, Causes& out) {
+void validate_create(const Context& context, const json::Value& object, Causes& out) {
+  warn_of_pod_spec(context, object.find("spec"), "spec");
   api::FieldErrors errors(out);
   api::validate_new_pod(object, errors);
 }

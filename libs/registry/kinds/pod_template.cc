@@ -1,8 +1,10 @@
 #include "libs/registry/kinds/pod_template.h"
 
+#include <algorithm>
 #include <map>
 
 #include "libs/api/meta/selector.h"
+#include "libs/api/validation/validation.h"
 
 namespace coxswain::registry {
 namespace {
@@ -116,6 +118,18 @@ void default_pod_spec(json::Value& spec) {
   json::Value* volumes = spec.find("volumes");
   if (volumes == nullptr || !volumes->is_array()) return;
   for (json::Value& volume : volumes->as_array()) default_volume(volume);
+}
+
+void warn_of_pod_spec(const Context& context, const json::Value* spec, const std::string& path) {
+  if (context.warnings == nullptr || spec == nullptr) return;
+  std::vector<std::string> found;
+  api::pod_spec_warnings(*spec, path, found);
+  constexpr std::size_t kMaxWarnings = 20;  // they are headers
+  for (std::string& warning : found) {
+    std::vector<std::string>& all = *context.warnings;
+    if (all.size() >= kMaxWarnings) return;
+    if (std::find(all.begin(), all.end(), warning) == all.end()) all.push_back(std::move(warning));
+  }
 }
 
 std::string container_list(const json::Value* spec, const char* member) {

@@ -36,13 +36,20 @@ void prepare_create(const Context&, json::Value& object) { object.set("status", 
 using Rules = void (*)(const json::Value& object, api::FieldErrors& errors);
 
 template <Rules kRules>
-void validate(const Context&, const json::Value& object, Causes& out) {
+void validate(const Context& context, const json::Value& object, Causes& out) {
+  warn_of_pod_spec(context, object.find_path({"spec", "template", "spec"}), "spec.template.spec");
   api::FieldErrors errors(out);
   kRules(object, errors);
 }
 
 template <Rules kRules>
-void validate_update(const Context&, const json::Value& old, const json::Value& object, Causes& out) {
+void validate_update(const Context& context, const json::Value& old, const json::Value& object, Causes& out) {
+  static const json::Value none;
+  const json::Value* before = old.find_path({"spec", "template"});
+  const json::Value* now = object.find_path({"spec", "template"});
+  // Said once, when it is written: not at every later change of scale.
+  if (!((before == nullptr ? none : *before) == (now == nullptr ? none : *now)))
+    warn_of_pod_spec(context, object.find_path({"spec", "template", "spec"}), "spec.template.spec");
   api::FieldErrors errors(out);
   kRules(object, errors);
   errors.immutable("spec.selector", old.find_path({"spec", "selector"}),
