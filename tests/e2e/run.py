@@ -4,7 +4,8 @@
 usage: run.py BUILD_DIR [FLOW...]      run all flows, or those named (file names in flows/, without .py)
        run.py --list
 
-Runs inside `in-own-machine`, so it needs root and disturbs nothing. Exits 77 (skipped) without root,
+COXSWAIN_KUBECTL names another kubectl than the one in PATH; from 1.20 (Debian 12's kubernetes-client) on every flow
+runs. Runs inside `in-own-machine`, so it needs root and disturbs nothing. Exits 77 (skipped) without root,
 kubectl or dockerd, and says so.
 """
 import importlib
@@ -28,9 +29,9 @@ def flow_names():
 def missing():
     if os.geteuid() != 0:
         return "root is needed for containers and nftables"
-    for tool in ("kubectl", "dockerd", "docker", "nft", "curl", "ip", "unshare"):
+    for tool in (os.environ.get("COXSWAIN_KUBECTL", "kubectl"), "dockerd", "docker", "nft", "curl", "ip", "unshare"):
         if shutil.which(tool) is None:
-            return f"{tool} is not installed"
+            return f"{tool} is not installed" + (": apt-get install kubernetes-client" if tool == "kubectl" else "")
     return None
 
 
@@ -79,6 +80,8 @@ def main():
         os.execv(str(HERE / "in-own-machine"), [str(HERE / "in-own-machine"), sys.executable, __file__, *arguments])
     from cluster import Cluster
     cluster = Cluster(arguments[0])
+    note = "" if cluster.kubectl_minor >= 32 else ": checks of verbs and flags that are younger are left out"
+    print(f"{cluster.kubectl_binary} is version 1.{cluster.kubectl_minor}{note}", flush=True)
     failures, passed = [], 0
     try:
         cluster.start()

@@ -8,7 +8,7 @@ from flows.manifests import deployment, namespace, service
 NS = "rollout"
 GRACEFUL = """
         lifecycle:
-          preStop: {sleep: {seconds: 2}}"""
+          preStop: {exec: {command: [/bin/sleep, "2"]}}"""  # not "sleep": Debian's kubectl 1.20 would drop it on undo
 
 
 class Load(threading.Thread):
