@@ -79,7 +79,7 @@ class State {
         it->second = !live.ok() && client::is_not_found(live.error());
       }
       if (!it->second) continue;
-      mark_failed(*pod);
+      if (!pod->finished()) mark_failed(*pod);
       remove(*pod, "its node is gone");
     }
     for (const auto& pod : plan.remove) remove(*pod, "nobody else will");
@@ -94,8 +94,8 @@ class State {
                                           {"reason", "DeletionByPodGC"},
                                           {"message", "PodGC: node no longer exists"},
                                           {"lastTransitionTime", format_rfc3339(context_.clock.unix_ms())}});
-    auto status = json::Value::object({{"conditions", json::Value::array({std::move(condition)})}});
-    if (!pod.finished()) status.set("phase", "Failed");
+    auto status = json::Value::object(
+        {{"phase", "Failed"}, {"conditions", json::Value::array({std::move(condition)})}});
     auto body = json::Value::object(
         {{"metadata", json::Value::object({{"uid", pod.metadata.uid}})}, {"status", std::move(status)}});
     const auto done =
