@@ -31,13 +31,14 @@ class DockerRuntime : public Runtime {
       : client_(std::move(client)), socket_(std::move(socket)), owner_(std::move(owner)) {}
 
   Result<RuntimeInfo> info() override {
-    COX_ASSIGN_OR_RETURN(const json::Value body, call("GET", "/info", nullptr, 10'000));
+    // Not /info: the Engine answers that one only when no pull is looking for its registry, which takes 20 s
+    // without a name server. A node is not down because an image cannot be found.
+    COX_ASSIGN_OR_RETURN(const json::Value body, call("GET", "/version", nullptr, 10'000));
     RuntimeInfo out;
-    out.version = body.get_string("ServerVersion");
-    out.operating_system = body.get_string("OperatingSystem");
+    out.version = body.get_string("Version");
+    out.operating_system = body.get_string("Os");
     out.kernel = body.get_string("KernelVersion");
-    out.architecture = body.get_string("Architecture");
-    out.images = body.get_int("Images");
+    out.architecture = body.get_string("Arch");
     return out;
   }
 

@@ -81,7 +81,6 @@ struct RuntimeInfo {
   std::string operating_system;
   std::string kernel;
   std::string architecture;
-  std::int64_t images = 0;
 };
 
 struct RuntimeEvent {
