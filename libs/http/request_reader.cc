@@ -154,6 +154,7 @@ bool parse_target(std::string_view target, std::string& path,
   if (target.empty() || target[0] != '/') return false;
   const std::size_t mark = target.find('?');
   path = target.substr(0, mark);
+  if (path.find('%') != std::string::npos && !url_decode(path, false)) return false;  // decoded by the routes
   query.clear();
   if (mark == std::string_view::npos) return true;
   for (const std::string& part : split(target.substr(mark + 1), '&')) {

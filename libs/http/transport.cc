@@ -69,7 +69,9 @@ class TlsTransport final : public Transport {
   Status handshake() override {
     if (ssl_ == nullptr) return Status::kClosed;
     ERR_clear_error();
-    return status_of(SSL_do_handshake(ssl_));
+    const int done = SSL_do_handshake(ssl_);
+    if (done != 1 && ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST) explain_tls();
+    return status_of(done);
   }
 
   Status read(char* buffer, std::size_t size, std::size_t& taken) override {
@@ -117,6 +119,19 @@ class TlsTransport final : public Transport {
       default:
         return Status::kClosed;
     }
+  }
+
+  // Somebody speaks plain HTTP to us; the connection ends, but not without a word. What they sent is read
+  // first, because closing a socket with unread bytes would take the answer back.
+  void explain_tls() {
+    static constexpr std::string_view kAnswer =
+        "HTTP/1.0 400 Bad Request\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
+        "Client sent an HTTP request to an HTTPS server.\n";
+    const int fd = SSL_get_fd(ssl_);
+    char unread[4096];
+    for (int i = 0; i < 16 && recv(fd, unread, sizeof unread, MSG_DONTWAIT) > 0; ++i) {
+    }
+    if (send(fd, kAnswer.data(), kAnswer.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0) shutdown(fd, SHUT_WR);
   }
 
   SSL* ssl_;

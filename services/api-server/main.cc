@@ -47,6 +47,7 @@ int main(int argc, char** argv) {
                  "How long old versions stay readable")
       ->capture_default_str();
   app.add_option("--event-ttl-seconds", options.event_ttl_s, "How long events are kept")
+      ->check(CLI::PositiveNumber)
       ->capture_default_str();
   app.add_option("--io-threads", options.io_threads, "Threads that serve connections")->capture_default_str();
   app.add_option("--port-file", options.port_file, "Write the port here once ready (for --secure-port 0)");

@@ -1,5 +1,6 @@
 #include "services/api-server/server.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -79,7 +80,10 @@ Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options) {
 // Expires events once a minute.
 class Housekeeping {
  public:
-  explicit Housekeeping(registry::Registry& registry) : registry_(registry), thread_([this] { loop(); }) {}
+  Housekeeping(registry::Registry& registry, std::int64_t event_ttl_ms)
+      : registry_(registry),
+        every_(std::clamp<std::int64_t>(event_ttl_ms / 4, 100, 60'000)),
+        thread_([this] { loop(); }) {}
   ~Housekeeping() {
     {
       const std::lock_guard lock(mutex_);
@@ -92,7 +96,7 @@ class Housekeeping {
  private:
   void loop() {
     std::unique_lock lock(mutex_);
-    while (!wake_.wait_for(lock, std::chrono::minutes(1), [this] { return stopping_; })) {
+    while (!wake_.wait_for(lock, every_, [this] { return stopping_; })) {
       lock.unlock();
       const int removed = registry_.expire_events();
       if (removed > 0) log_debug("events expired", {{"count", std::to_string(removed)}});
@@ -101,6 +105,7 @@ class Housekeeping {
     }
   }
   registry::Registry& registry_;
+  const std::chrono::milliseconds every_;
   std::mutex mutex_;
   std::condition_variable wake_;
   bool stopping_ = false;  // guarded by mutex_
@@ -185,7 +190,7 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   log_info("ready", {{"address", advertise + ":" + std::to_string(server->port())},
                      {"kubeconfig", options.data_dir + "/kubeconfig/admin.conf"}});
   {
-    Housekeeping housekeeping(*registry);
+    Housekeeping housekeeping(*registry, options.event_ttl_s * 1000);
     wait_for_stop();
     log_info("stopping");
   }
