@@ -47,6 +47,7 @@ class State {
   NodeZones zones_;
   std::int64_t zones_read_ms_ = 0;
   bool all_disrupted_ = false;
+  bool was_ready_ = false;  // some node was, since we lead
 };
 
 std::string State::sign_of_life(const Node& node) const {
@@ -80,7 +81,8 @@ void State::limit_eviction(const Node& node, NodePlan& plan) {
   const std::string zone = zone_key(node);
   zones_.set(node.metadata.name, zone, is_ready(node, &plan));
   const bool all = zones_.all_disrupted();
-  if (all != all_disrupted_) {
+  if (!all) was_ready_ = true;
+  if (all != all_disrupted_ && was_ready_) {  // a cluster that starts has not lost anything
     log_warning(
         all ? "no node is ready: nobody is evicted" : "nodes are ready again: lost ones may be evicted", {});
     // While everything was down nobody could report: the others get their grace period anew.
