@@ -22,8 +22,6 @@ constexpr std::int64_t kHookTimeoutMs = 120'000;
 constexpr std::size_t kMessageBytes = 4096;  // of a termination message
 constexpr std::size_t kLogMessageBytes = 2048;
 
-std::int64_t unix_now() { return system_clock().unix_ms(); }
-
 ObservedContainer* find_by_id(ObservedPod& observed, const std::string& id) {
   for (auto* list : {&observed.containers, &observed.sandboxes}) {
     for (auto& c : *list) {
@@ -82,7 +80,7 @@ bool PodManager::prepare_volumes(Entry& entry) {
     return true;
   }
   cluster_.event(*entry.pod, "", true, "FailedMount", made.error().message);
-  entry.memory.volumes = {ImageStep::kUnknown, "FailedMount", made.error().message, unix_now() + kRetryMs};
+  entry.memory.volumes = {ImageStep::kUnknown, "FailedMount", made.error().message, now_ms() + kRetryMs};
   return true;
 }
 
@@ -123,7 +121,7 @@ bool PodManager::create_sandbox(Entry& entry, const Action& action) {
   cluster_.event(*entry.pod, "", true, "FailedCreatePodSandBox",
                  "Failed to create pod sandbox: " + made.error().message);
   entry.memory.sandbox = {ImageStep::kUnknown, "FailedCreatePodSandBox", made.error().message,
-                          unix_now() + (problem.message.empty() ? kRetryMs : kShortRetryMs * 5)};
+                          now_ms() + (problem.message.empty() ? kRetryMs : kShortRetryMs * 5)};
   return true;
 }
 
@@ -132,7 +130,7 @@ void PodManager::fail_start(Entry& entry, const std::string& container, const st
   StartNote& note = entry.memory.notes[container];
   note.reason = reason;
   note.message = message;
-  note.retry_at_ms = unix_now() + retry_ms;
+  note.retry_at_ms = now_ms() + retry_ms;
 }
 
 bool PodManager::ensure_image(Entry& entry, const Action& action) {
@@ -188,7 +186,7 @@ bool PodManager::ensure_image(Entry& entry, const Action& action) {
 void PodManager::start_pull(Entry& entry, const v1::Container& c) {
   const std::string uid = entry.pod->metadata.uid;
   const std::string key = uid + " " + c.image;
-  const std::int64_t now = unix_now();
+  const std::int64_t now = now_ms();
   {
     const std::lock_guard lock(mutex_);
     const auto it = pulls_.find(key);
@@ -206,13 +204,13 @@ void PodManager::start_pull(Entry& entry, const v1::Container& c) {
   const std::vector<std::string> auths = image_auths(*entry.pod, image);
   const auto pod = entry.pod;
   run_async([this, uid, key, name, image, auths, pod] {
-    const std::int64_t began = unix_now();
+    const std::int64_t began = now_ms();
     Result<void> pulled;
     for (const std::string& auth : auths) {
       pulled = runtime_.pull(image, auth);
       if (pulled.ok()) break;
     }
-    const std::int64_t ended = unix_now();
+    const std::int64_t ended = now_ms();
     if (pulled.ok()) {
       {
         const std::lock_guard lock(mutex_);
@@ -342,7 +340,7 @@ void PodManager::post_start(Entry& entry, const v1::Container& c, const Observed
 bool PodManager::begin_kill(Entry& entry, const Action& action) {
   const v1::Container* c = find_container(*entry.pod, action.container);
   KillState& kill = entry.memory.kills[action.id];
-  kill.since_ms = unix_now();
+  kill.since_ms = now_ms();
   kill.grace_ms = action.grace_ms;
   cluster_.event(*entry.pod, action.container, false, "Killing",
                  action.message == "Stopping container" || action.message.empty()
@@ -385,9 +383,9 @@ bool PodManager::send_term(Entry& entry, const std::string& id) {
   if (!sent.ok()) runtime_failed(sent.error());
   // A hook may have eaten the grace period: SIGTERM still gets a moment.
   kill.grace_ms =
-      kill.grace_ms == 0 ? 0 : std::max(kill.grace_ms, unix_now() - kill.since_ms + kMinimumGraceMs);
+      kill.grace_ms == 0 ? 0 : std::max(kill.grace_ms, now_ms() - kill.since_ms + kMinimumGraceMs);
   kill.stage = kill.grace_ms == 0 ? KillStage::kKillSent : KillStage::kTermSent;
-  kill.kill_sent_ms = unix_now();
+  kill.kill_sent_ms = now_ms();
   return true;
 }
 
@@ -396,7 +394,7 @@ bool PodManager::send_kill(Entry& entry, const std::string& id) {
   auto sent = runtime_.signal(id, "SIGKILL");
   if (!sent.ok()) runtime_failed(sent.error());
   kill.stage = KillStage::kKillSent;
-  kill.kill_sent_ms = unix_now();
+  kill.kill_sent_ms = now_ms();
   return true;
 }
 

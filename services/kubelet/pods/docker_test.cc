@@ -19,6 +19,7 @@
 #include "services/kubelet/pods/pod_manager.h"
 #include "services/kubelet/runtime/docker_runtime.h"
 #include "services/kubelet/runtime/pause_image.h"
+#include "services/kubelet/runtime/runtime_contract.h"
 
 using namespace coxswain;
 using namespace coxswain::kubelet;
@@ -246,4 +247,12 @@ TEST_CASE("crash loop, missing image, missing ConfigMap, run to completion", "[d
   for (const auto& p : {crash, never, waits, once}) node.manager->pod_gone(p->metadata.uid);
   CHECK(
       node.eventually([&] { return node.runtime->list()->empty() && node.volumes->pods_on_disk().empty(); }));
+}
+
+TEST_CASE("the Docker runtime keeps the contract", "[docker]") {
+  const char* socket = socket_path();
+  if (!socket) return;
+  REQUIRE(import_image(socket));
+  Node node(socket);
+  RuntimeContract(*node.runtime, kImage).check_all();
 }

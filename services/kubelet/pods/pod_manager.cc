@@ -15,8 +15,6 @@ namespace {
 constexpr int kMaxTurns = 64;  // of plan and act in one go; more is a bug, not a pod
 constexpr std::int64_t kWatchRetryMs = 1000;
 
-std::int64_t unix_now() { return system_clock().unix_ms(); }
-
 }  // namespace
 
 PodManager::PodManager(Runtime& runtime, Cluster& cluster, VolumeManager& volumes, PodManagerOptions options)
@@ -106,9 +104,9 @@ void PodManager::set_pod(std::shared_ptr<const v1::Pod> pod) {
     wanted_[uid] = pod;
   }
   find_or_make(uid);
-  post(uid, [pod](Entry& e) {
+  post(uid, [this, pod](Entry& e) {
     e.pod = pod;
-    if (e.memory.first_seen_ms == 0) e.memory.first_seen_ms = unix_now();
+    if (e.memory.first_seen_ms == 0) e.memory.first_seen_ms = now_ms();
   });
 }
 
@@ -192,7 +190,7 @@ void PodManager::sync(const std::string& uid) {
       entry->watching = true;
       cluster_.watch_references(*entry->pod);
     }
-    const std::int64_t now = unix_now();
+    const std::int64_t now = now_ms();
     const Plan plan = make_plan(*entry->pod, entry->observed, entry->memory, now);
     publish(*entry);
     bool again = !plan.actions.empty();
@@ -204,6 +202,7 @@ void PodManager::sync(const std::string& uid) {
         statuses_.forget(uid);
         const std::lock_guard lock(mutex_);
         entries_.erase(uid);
+        std::erase_if(pulls_, [&](const auto& pull) { return pull.first.rfind(uid + " ", 0) == 0; });
         return;
       }
     }
@@ -281,7 +280,7 @@ void PodManager::publish(Entry& entry) {
     prober_.add(entry.pod->metadata.uid, c.id, entry.pod, c.name, ip, c.started_ms, was_ready, was_started);
   }
   statuses_.set(entry.pod,
-                compute_status({*entry.pod, entry.observed, entry.memory, options_.host_ip, unix_now()}));
+                compute_status({*entry.pod, entry.observed, entry.memory, options_.host_ip, now_ms()}));
 }
 
 PodFacts PodManager::facts(const Entry& entry) const {

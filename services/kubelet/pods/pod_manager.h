@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "libs/client/work_queue.h"
+#include "libs/common/base/clock.h"
 #include "services/kubelet/core/etc_files.h"
 #include "services/kubelet/core/plan.h"
 #include "services/kubelet/core/task_group.h"
@@ -33,6 +34,7 @@ struct PodManagerOptions {
   int workers = 12;
   int probe_threads = 8;
   std::int64_t relist_ms = 10'000;
+  const Clock* clock = &system_clock();  // of back-offs, deadlines and grace periods
 };
 
 class PodManager {
@@ -105,6 +107,7 @@ class PodManager {
   void remove_orphans(const std::vector<ObservedContainer>& all);
   void runtime_failed(const Error& error);
   void run_async(std::function<void()> task);
+  std::int64_t now_ms() const { return options_.clock->unix_ms(); }
 
   Runtime& runtime_;
   Cluster& cluster_;

@@ -144,6 +144,8 @@ ObservedContainer from_docker_inspect(const json::Value& body) {
     out.oom_killed = state->get_bool("OOMKilled");
     out.started_ms = time_ms(*state, "StartedAt");
     out.finished_ms = time_ms(*state, "FinishedAt");
+    // Docker takes the start time after the start: a program that ends at once seems to end before it.
+    if (out.state == RunState::kExited) out.finished_ms = std::max(out.finished_ms, out.started_ms);
     // Docker leaves a container that it could not start as "created" with an error.
     const std::string error = state->get_string("Error");
     if (out.state == RunState::kCreated && !error.empty()) {
