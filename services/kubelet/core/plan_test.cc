@@ -323,7 +323,12 @@ TEST_CASE("expansion, quantities and QoS") {
   CHECK(quantity_milli("250m") == 250);
   CHECK(quantity_milli("1Ki") == 1024000);
   CHECK(quantity_milli("0.5") == 500);
-  CHECK_FALSE(quantity_milli("1x").has_value());
+  CHECK(quantity_milli("0.0005") == 1);  // rounded up
+  CHECK(quantity_milli("1e3") == 1'000'000);
+  for (const char* bad : {"", "1x", "0x10", "nan", "inf", " 1", "1 ", "--1", "m"}) {
+    INFO(bad);
+    CHECK_FALSE(quantity_milli(bad).has_value());
+  }
   CHECK(qos_class(pod_from(kTwo)) == "BestEffort");
   CHECK(qos_class(
             pod_from(R"({"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}}]})")) ==

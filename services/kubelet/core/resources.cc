@@ -1,9 +1,8 @@
 #include "services/kubelet/core/resources.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstdlib>
 
+#include "libs/api/meta/quantity.h"
 #include "services/kubelet/core/status.h"
 
 namespace coxswain::kubelet {
@@ -13,41 +12,12 @@ constexpr std::int64_t kPeriodUs = 100'000;
 constexpr std::int64_t kMinQuotaUs = 1'000;
 constexpr std::int64_t kMaxShares = 262'144;
 
-long double suffix_factor(const std::string& suffix) {
-  static const std::pair<const char*, long double> kFactors[] = {{"", 1.0L},
-                                                                 {"n", 1e-9L},
-                                                                 {"u", 1e-6L},
-                                                                 {"m", 1e-3L},
-                                                                 {"k", 1e3L},
-                                                                 {"M", 1e6L},
-                                                                 {"G", 1e9L},
-                                                                 {"T", 1e12L},
-                                                                 {"P", 1e15L},
-                                                                 {"E", 1e18L},
-                                                                 {"Ki", 1024.0L},
-                                                                 {"Mi", 1048576.0L},
-                                                                 {"Gi", 1073741824.0L},
-                                                                 {"Ti", 1099511627776.0L},
-                                                                 {"Pi", 1125899906842624.0L},
-                                                                 {"Ei", 1152921504606846976.0L}};
-  for (const auto& [name, factor] : kFactors) {
-    if (suffix == name) return factor;
-  }
-  return 0;
-}
-
 }  // namespace
 
 std::optional<std::int64_t> quantity_milli(const std::string& text) {
-  char* end = nullptr;
-  if (text.empty() || text.find_first_of("xXpPnN") == 1) return std::nullopt;
-  const long double number = std::strtold(text.c_str(), &end);
-  if (end == text.c_str()) return std::nullopt;
-  const long double factor = suffix_factor(end);
-  if (factor == 0) return std::nullopt;
-  const long double milli = std::ceil(number * factor * 1000 - 1e-6L);
-  if (!(milli < 9e18L) || !(milli > -9e18L)) return std::nullopt;
-  return static_cast<std::int64_t>(milli);
+  const auto quantity = api::Quantity::parse(text);
+  if (!quantity.ok()) return std::nullopt;
+  return quantity->milli_value();
 }
 
 std::optional<std::int64_t> resource_milli(const std::map<std::string, std::string>& list,

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <set>
 #include <sstream>
+#include <vector>
 
 #include "libs/common/base/strings.h"
 
@@ -87,6 +88,19 @@ Result<void> link_parts(const std::string& folder, const VolumeFiles& files) {
   return {};
 }
 
+// Generations that nobody can see: replaced ones, and those of writers that died before their swap.
+void sweep(const std::string& folder) {
+  std::error_code ec;
+  const fs::path current = fs::read_symlink(folder + "/..data", ec);
+  if (ec) return;
+  std::vector<fs::path> stale;
+  for (const auto& entry : fs::directory_iterator(folder, ec)) {
+    const fs::path name = entry.path().filename();
+    if (name.string().rfind("..data_", 0) == 0 && name != current) stale.push_back(entry.path());
+  }
+  for (const auto& path : stale) fs::remove_all(path, ec);
+}
+
 }  // namespace
 
 Result<bool> write_atomically(const std::string& folder, const VolumeFiles& files, std::int64_t group) {
@@ -101,7 +115,11 @@ Result<bool> write_atomically(const std::string& folder, const VolumeFiles& file
   std::error_code ec;
   fs::create_directories(folder, ec);
   if (ec) return make_error(ErrorCode::kIo, "cannot make " + folder + ": " + ec.message());
-  if (same_as_published(folder, wanted)) return false;
+  if (same_as_published(folder, wanted)) {
+    COX_RETURN_IF_ERROR(link_parts(folder, wanted));  // the writer may have died right after its swap
+    sweep(folder);
+    return false;
+  }
 
   std::string fresh = folder + "/..data_XXXXXX";
   if (!::mkdtemp(fresh.data())) return io_error("cannot make a folder in", folder);
@@ -111,13 +129,12 @@ Result<bool> write_atomically(const std::string& folder, const VolumeFiles& file
     return std::move(written).error();
   }
   const std::string data = folder + "/..data";
-  const fs::path old = fs::is_symlink(data, ec) ? fs::path(folder) / fs::read_symlink(data, ec) : fs::path();
   const std::string swap = folder + "/..data_tmp";
   ::unlink(swap.c_str());
   if (::symlink(fs::path(fresh).filename().c_str(), swap.c_str()) != 0) return io_error("cannot link", swap);
   if (::rename(swap.c_str(), data.c_str()) != 0) return io_error("cannot rename", swap);
   COX_RETURN_IF_ERROR(link_parts(folder, wanted));
-  if (!old.empty()) fs::remove_all(old, ec);
+  sweep(folder);
   return true;
 }
 
