@@ -28,6 +28,8 @@ def test_stopped_engine_is_said_and_pods_come_back(c):
         return pods[0] if pods and pods[0]["status"]["containerStatuses"][0]["restartCount"] >= 1 else None
     after = wait_until("the pod is ready again", 30, restarted)
     check(after["metadata"]["uid"] == before["metadata"]["uid"], "the same pod")
-    check(after["status"]["containerStatuses"][0]["restartCount"] == 1, f"one restart: {after['status']}")
+    # The Engine answers while it stops its containers one by one: the kubelet may bring some back meanwhile.
+    restarts = after["status"]["containerStatuses"][0]["restartCount"]
+    check(restarts <= 3, f"a few restarts, not {restarts}")
     running = c.docker("ps", "-q", "--filter", f"label=io.coxswain.pod-uid={after['metadata']['uid']}").split()
     check(len(running) == 2, f"one sandbox and one container, not {len(running)}")
