@@ -37,6 +37,12 @@ bool wants_pretty(const http::Request& request) {
   return agent.rfind("curl", 0) == 0 || agent.rfind("Wget", 0) == 0 || agent.rfind("Mozilla/5.0", 0) == 0;
 }
 
+// What clients ask for with a message of their own to lose: `kubectl exec` and its like.
+constexpr std::string_view kSubresourcesToCome[] = {
+    "pods/exec",   "pods/attach", "pods/portforward",      "pods/proxy",     "pods/ephemeralcontainers",
+    "pods/resize", "nodes/proxy", "serviceaccounts/token", "services/proxy",
+};
+
 api::ApiResult<void> find_target(Call& call) {
   RequestInfo& info = call.info;
   call.resource = api::schema::find_resource(info.group, info.version, info.resource);
@@ -47,12 +53,15 @@ api::ApiResult<void> find_target(Call& call) {
       info.subresource = "binding";
       call.resource = api::schema::find_resource("", "v1", "pods");
     } else {
-      return api::page_not_found();
+      return call.resource == nullptr ? api::page_not_found()
+                                      : api::not_built(call.group_resource().qualified());
     }
   }
   call.strategy = &find_strategy(call.resource->group, call.resource->kind);
   if (!info.subresource.empty() && !contains(call.resource->subresources, info.subresource)) {
-    return api::page_not_found();
+    return contains(kSubresourcesToCome, info.resource + "/" + info.subresource)
+               ? api::not_built(info.resource + "/" + info.subresource)
+               : api::page_not_found();
   }
   if (!call.resource->namespaced && !info.ns.empty()) return api::page_not_found();
   const bool one_object = !info.name.empty() || info.verb == "create" || info.verb == "deletecollection";

@@ -42,6 +42,11 @@ def test_bodies(s):
     refused(s.call("POST", MAPS, "{}", {"Content-Type": "text/html"}), 415, "UnsupportedMediaType", "text/html")
     refused(s.call("GET", "/apis/none/v1/things"), 404, "NotFound", "an unknown group")
     refused(s.call("GET", "/api/v1/namespaces/default/things/x"), 404, "NotFound", "an unknown kind")
+    for method, path in (("POST", "/apis/batch/v1/namespaces/default/jobs"), ("GET", "/apis/apps/v1/daemonsets"),
+                         ("POST", "/api/v1/namespaces/default/pods/p/exec?command=ls")):
+        answer = s.call(method, path, {} if method == "POST" else None)
+        refused(answer, 404, "NotFound", path)
+        check("not built yet" in answer.json()["message"], f"{path}: says that it is not built")
     equal(everything(s), before, "nothing changed")
 
 

@@ -97,6 +97,12 @@ Status not_found(const GroupResource& resource, const std::string& name) {
   return about(404, "NotFound", resource, name, resource.qualified() + " " + quoted(name) + " not found");
 }
 
+Status not_built(const std::string& what) {
+  return make(404, "NotFound",
+              "the server could not find the requested resource: " + what +
+                  " is part of the Kubernetes API but not built yet in this release of Coxswain");
+}
+
 Status page_not_found() { return make(404, "NotFound", "the server could not find the requested resource"); }
 
 Status method_not_allowed(const GroupResource& resource, const std::string& verb) {

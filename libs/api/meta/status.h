@@ -53,7 +53,8 @@ Status bad_request(std::string message);   // 400 BadRequest
 Status unauthorized(std::string message);  // 401
 Status forbidden(const GroupResource& resource, const std::string& name, const std::string& why);  // 403
 Status not_found(const GroupResource& resource, const std::string& name);  // 404, `pods "x" not found`
-Status page_not_found();                                                   // 404, unknown path
+Status not_built(const std::string& what);  // 404, a part of the API that is not there yet
+Status page_not_found();                    // 404, unknown path
 Status method_not_allowed(const GroupResource& resource, const std::string& verb);  // 405
 Status not_acceptable(const std::string& accepted);                                 // 406
 Status already_exists(const GroupResource& resource, const std::string& name);      // 409 AlreadyExists
