@@ -145,6 +145,7 @@ int main(int argc, char** argv) {
       "  coxctl logs web-abc12 -f\n"
       "  coxctl scale deployment/web --replicas=5");
   coxswain::cli::AllOptions options;
+  coxswain::cli::add_common(&app, options.global);  // before the command, too, as kubectl takes them
   coxswain::cli::add_reading(app, options);
   coxswain::cli::add_writing(app, options);
   coxswain::cli::add_other(app, options);

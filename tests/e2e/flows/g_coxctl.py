@@ -36,6 +36,8 @@ def test_tables_equal_kubectls(c):
         # Ages move on between the two calls: the same to the letter once they agree.
         wait_until(f"coxctl get {' '.join(target)} prints what kubectl prints", 10,
                    lambda t=target: coxctl(c, "get", *t) == c.kubectl("get", *t))
+    before = coxctl(c, "--kubeconfig", str(c.home / "kubeconfig/admin.conf"), "-n", NS, "get", "pods", "-o", "name")
+    check(before == coxctl(c, "get", "pods", "-n", NS, "-o", "name") != "", f"flags before the command: {before}")
     missing = coxctl(c, "get", "pod", "nothing", "-n", NS, ok=False)
     check(missing.returncode != 0 and 'pods "nothing" not found' in missing.stderr, missing.stderr)
 
