@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""What the other daemons say when they are started wrongly, and how they wait for what is not there yet."""
+from server import *
+
+DAEMONS = ("scheduler", "controller-manager", "kubelet", "kube-proxy")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def kubeconfig(s, daemon):
+    return next(p for p in (s.data / "kubeconfig").iterdir() if p.stem.split("-")[0] == daemon.split("-")[0]
+                and (p.stem == daemon or daemon == "kubelet"))
+
+
+def arguments(s, daemon, *flags, config=None, port=None):
+    out = [pathlib.Path(s.binary).parent / daemon, "--kubeconfig", config or kubeconfig(s, daemon),
+           "--healthz-bind-address", f"127.0.0.1:{free_port()}"]
+    if daemon in ("kubelet", "kube-proxy"):
+        out += ["--node-name", "here"]
+    if daemon == "kubelet":
+        node = kubeconfig(s, daemon).stem
+        out += ["--root-dir", s.home / "kubelet", "--docker-socket", s.home / "no.sock", "--node-ip", "127.0.0.1",
+                "--port", port or free_port(), "--tls-cert-file", s.data / f"pki/{node}.crt",
+                "--tls-private-key-file", s.data / f"pki/{node}.key", "--client-ca-file", s.data / "pki/ca.crt"]
+    return [str(a) for a in [*out, *flags]]
+
+
+def run(s, daemon, *flags, **more):
+    done = subprocess.run(arguments(s, daemon, *flags, **more), capture_output=True, text=True, timeout=20)
+    return done.returncode, done.stderr.strip().splitlines()
+
+
+def refused(got, *words):
+    code, lines = got
+    check(code != 0 and len(lines) == 1, f"one line and an exit code: {code} {lines}")
+    for word in words:
+        check(word in lines[0], f"{word!r} is said: {lines[0]}")
+
+
+def test_wrong_starts(s):
+    broken = s.home / "broken.conf"
+    broken.write_text("a: [")
+    for daemon in DAEMONS:
+        refused(run(s, daemon, config=s.home / "none.conf"), "none.conf")
+        refused(run(s, daemon, config=broken), "broken.conf")
+        help_text = subprocess.run(arguments(s, daemon, "--help"), capture_output=True, text=True, timeout=20)
+        check(help_text.returncode == 0 and "--kubeconfig" in help_text.stdout, f"{daemon} --help")
+    with socket.socket() as busy:
+        busy.bind(("0.0.0.0", 0))
+        busy.listen()
+        refused(run(s, "kubelet", port=busy.getsockname()[1]), str(busy.getsockname()[1]), "in use")
+
+
+def test_kubelet_without_docker_waits_and_says_so(s):
+    log = open(s.home / "kubelet.log", "wb")
+    kubelet = subprocess.Popen(arguments(s, "kubelet"), stderr=log)
+    try:
+        def ready_condition():
+            answer = s.call("GET", "/api/v1/nodes/here")
+            conditions = answer.json()["status"].get("conditions", []) if answer.status == 200 else []
+            return next((c for c in conditions if c["type"] == "Ready"), None)
+
+        condition = wait_until("a node", 20, ready_condition)
+        equal(condition["status"], "False", "its readiness")
+        check("no.sock" in condition["message"] and "start dockerd" in condition["message"], f"why: {condition['message']}")
+        said = (s.home / "kubelet.log").read_text()
+        check("no.sock" in said and "--docker-socket" in said and "trying again" in said, f"the log says what to do: {said}")
+        equal(kubelet.poll(), None, "it goes on trying")
+    finally:
+        kubelet.terminate()
+        equal(kubelet.wait(20), 0, "and stops when asked to")
+
+
+def test_daemons_wait_for_the_server(s):
+    for daemon in ("scheduler", "controller-manager"):
+        s.stop(signal.SIGKILL)
+        process = subprocess.Popen(arguments(s, daemon), stderr=subprocess.DEVNULL)
+        try:
+            time.sleep(1)
+            equal(process.poll(), None, f"{daemon} waits for its server")
+            s.start()
+            lease = {"scheduler": "kube-scheduler", "controller-manager": "kube-controller-manager"}[daemon]
+            wait_until(f"{daemon} leads", 30, lambda: s.call(
+                "GET", f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{lease}").status == 200)
+        finally:
+            process.terminate()
+            equal(process.wait(20), 0, f"{daemon} stops when asked to")
+
+
+if __name__ == "__main__":
+    main(globals())
