@@ -7,38 +7,17 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
-import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from checks import Failure, check, wait_until  # noqa: E402,F401  (the flows take them from here)
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NODE = "e2e-node"
 NODE_IP = "192.0.2.10"
 IMAGE = "coxswain/e2e:1"
 DAEMONS = ["api-server", "controller-manager", "scheduler", "kubelet", "kube-proxy"]
-
-
-class Failure(Exception):
-    """A check did not hold."""
-
-
-def check(condition, message):
-    if not condition:
-        raise Failure(message)
-
-
-def wait_until(what, seconds, predicate, interval=0.1):
-    """Until predicate() is true; its last value is returned. Errors inside count as 'not yet'."""
-    deadline = time.monotonic() + seconds
-    last = None
-    while time.monotonic() < deadline:
-        try:
-            last = predicate()
-            if last:
-                return last
-        except (subprocess.CalledProcessError, Failure, KeyError, IndexError, ValueError) as error:
-            last = error
-        time.sleep(interval)
-    raise Failure(f"{what}: not within {seconds} s (last: {str(last)[:500]})")
 
 
 class Cluster:

@@ -18,39 +18,19 @@ import tempfile
 import time
 import traceback
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from checks import Failure, check, wait_until  # noqa: E402
+
 MAPS = "/api/v1/namespaces/default/configmaps"
 JSON = {"Content-Type": "application/json"}
-
-
-class Failure(Exception):
-    """A check did not hold."""
 
 
 class Skipped(Exception):
     """The machine lacks something; the message says what."""
 
 
-def check(condition, message):
-    if not condition:
-        raise Failure(message)
-
-
 def equal(got, wanted, what):
     check(got == wanted, f"{what}: wanted {wanted!r}, got {got!r}"[:2000])
-
-
-def wait_until(what, seconds, predicate):
-    deadline = time.monotonic() + seconds
-    last = None
-    while time.monotonic() < deadline:
-        try:
-            last = predicate()
-            if last:
-                return last
-        except (OSError, http.client.HTTPException, Failure, KeyError) as error:
-            last = error
-        time.sleep(0.02)
-    raise Failure(f"{what}: not within {seconds} s (last: {last!r})")
 
 
 class Answer:
