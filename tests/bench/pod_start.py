@@ -4,12 +4,10 @@ shows it, than Docker takes for the same two containers alone.
 
 usage: pod_start.py BUILD_DIR [PODS]        needs root, dockerd, kubectl; runs on a machine of its own
 """
-import base64
 import http.client
 import json
 import os
 import pathlib
-import re
 import socket
 import ssl
 import statistics
@@ -60,21 +58,9 @@ def docker_alone(c, count, network):
     return took
 
 
-def credentials(c):
-    """The admin's certificate and key as PEM files (the kubeconfig has them inline)."""
-    text = (c.home / "kubeconfig/admin.conf").read_text()
-    out = []
-    for key in ("client-certificate-data", "client-key-data"):
-        path = c.home / f"{key}.pem"
-        path.write_bytes(base64.b64decode(re.search(key + r": \"?([A-Za-z0-9+/=]+)", text).group(1)))
-        out.append(path)
-    return out
-
-
 def api_connection(c):
-    certificate, key = credentials(c)
     context = ssl.create_default_context(cafile=c.home / "pki/ca.crt")
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(c.home / "pki/admin-client.crt", c.home / "pki/admin-client.key")
     return http.client.HTTPSConnection("127.0.0.1", 6443, context=context, timeout=60)
 
 
