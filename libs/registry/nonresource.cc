@@ -175,14 +175,14 @@ bool handle_discovery(const CallPtr& call, std::string_view path) {
   return true;
 }
 
-// What Go clients ask for: old kubectl validates manifests with it.
-void respond_openapi_protobuf(const CallPtr& call) {
-  const auto make = [] { return api::openapi::openapi_v2_protobuf(api::openapi::openapi_v2(served())); };
-  if (!call->core.workers.submit([call, make] {
-        respond_document(call, cached_bytes("/openapi/v2#protobuf", make), api::openapi::kGnosticContentType);
-      })) {
-    respond_status(call, api::too_many_requests("busy; try again", 1));
-  }
+// The JSON document at a path below /openapi; null when there is none.
+json::Value openapi_document(const std::string& path) {
+  if (path == "/openapi/v2") return api::openapi::openapi_v2(served());
+  if (path == "/openapi/v3") return api::openapi::openapi_v3_root(served());
+  const std::vector<std::string> parts = split(std::string_view(path).substr(12), '/');
+  if (parts.size() == 2 && parts[0] == "api") return api::openapi::openapi_v3(served(), "", parts[1]);
+  if (parts.size() == 3 && parts[0] == "apis") return api::openapi::openapi_v3(served(), parts[1], parts[2]);
+  return nullptr;
 }
 
 bool handle_openapi(const CallPtr& call, std::string_view path) {
@@ -190,26 +190,21 @@ bool handle_openapi(const CallPtr& call, std::string_view path) {
   const bool json_ok = accept.empty() || accept.find("json") != std::string_view::npos ||
                        accept.find("*/*") != std::string_view::npos;
   if (path != "/openapi/v2" && path != "/openapi/v3" && path.rfind("/openapi/v3/", 0) != 0) return false;
-  const std::string key(path);
-  if (key == "/openapi/v2" && accept.find("proto-openapi.spec.v2") != std::string_view::npos) {
-    respond_openapi_protobuf(call);
-    return true;
-  }
-  if (!json_ok) {
+  // What Go clients ask for: old kubectl validates manifests with it.
+  const bool protobuf =
+      path == "/openapi/v2" && accept.find("proto-openapi.spec.v2") != std::string_view::npos;
+  if (!protobuf && !json_ok) {
     respond_status(call, api::not_acceptable("application/json"));
     return true;
   }
-  const auto make = [key]() -> json::Value {
-    if (key == "/openapi/v2") return api::openapi::openapi_v2(served());
-    if (key == "/openapi/v3") return api::openapi::openapi_v3_root(served());
-    const std::vector<std::string> parts = split(std::string_view(key).substr(12), '/');
-    if (parts.size() == 2 && parts[0] == "api") return api::openapi::openapi_v3(served(), "", parts[1]);
-    if (parts.size() == 3 && parts[0] == "apis")
-      return api::openapi::openapi_v3(served(), parts[1], parts[2]);
-    return nullptr;
+  const auto answer = [call, key = std::string(path), protobuf] {
+    if (!protobuf)
+      return respond_document(call, cached(key, [&key] { return openapi_document(key); }),
+                              "application/json");
+    const auto make = [&key] { return api::openapi::openapi_v2_protobuf(openapi_document(key)); };
+    respond_document(call, cached_bytes(key + "#protobuf", make), api::openapi::kGnosticContentType);
   };
-  if (!call->core.workers.submit(
-          [call, key, make] { respond_document(call, cached(key, make), "application/json"); })) {
+  if (!call->core.workers.submit(answer)) {
     respond_status(call, api::too_many_requests("busy; try again", 1));
   }
   return true;
