@@ -5,7 +5,6 @@
 #include "libs/api/protobuf/protobuf.h"
 #include "libs/api/yaml/yaml.h"
 #include "libs/registry/library.h"
-#include "libs/registry/zero_structs.h"
 
 namespace coxswain::registry {
 namespace {
@@ -136,7 +135,6 @@ api::ApiResult<void> settle_unknown_fields(const schema::Resource& resource, jso
 void apply_defaults(const schema::Resource& resource, const Strategy& strategy, json::Value& object) {
   library::set_defaults(*resource.type, object);
   if (strategy.default_object != nullptr) strategy.default_object(object);
-  add_zero_structs(*resource.type, object);
 }
 
 void check_schema(const schema::Resource& resource, const json::Value& object, Causes& out) {

@@ -46,6 +46,7 @@ void stamp(Call& call, json::Value& object) {
 api::ApiResult<void> prepare(Call& call, json::Value& object, store::Txn& txn) {
   stamp(call, object);
   if (call.strategy->prepare_create != nullptr) call.strategy->prepare_create(call.context(), object);
+  add_zero_structs(*call.resource->type, object);
   COX_RETURN_IF_ERROR(admit_namespace(call, txn));
   Causes causes;
   check_metadata(*call.resource, *call.strategy, object, causes);
@@ -54,7 +55,6 @@ api::ApiResult<void> prepare(Call& call, json::Value& object, store::Txn& txn) {
   if (call.strategy->validate_create != nullptr)
     call.strategy->validate_create(call.context(), object, causes);
   if (!causes.empty()) return invalid_object(call, object, std::move(causes));
-  add_zero_structs(*call.resource->type, object);  // the strategy may have cleared the status
   return {};
 }
 

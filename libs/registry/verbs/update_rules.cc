@@ -128,6 +128,7 @@ void run_strategy(Call& call, const json::Value& old, json::Value& object, bool 
     if (has_subresource(*call.resource, "status")) copy_member(old, object, "status");
     if (strategy.prepare_update != nullptr) strategy.prepare_update(context, old, object);
   }
+  add_zero_structs(*call.resource->type, object);
   check_metadata(*call.resource, strategy, object, causes);
   check_schema(*call.resource, object, causes);
   check_finalizers(old, object, causes);
@@ -162,7 +163,6 @@ Attempt plan_update(const CallPtr& call, const store::EntryPtr& current, const j
   run_strategy(*call, old, object, status_only, causes, attempt.txn, claims);
   if (!causes.empty()) return fail(call, invalid_object(*call, object, std::move(causes)));
   if (!claims.ok()) return fail(call, claims.error());
-  add_zero_structs(*call->resource->type, object);  // the strategy may have restored an old part
   const bool annotated = call->strategy->generation_of_annotations && !same_annotations(old, object);
   if (call->strategy->has_generation && !status_only && (annotated || !same_spec(old, object))) {
     const std::int64_t generation = old.find("metadata")->get_int("generation");
