@@ -1,11 +1,11 @@
-// Little pieces of the on-disk formats: varints (LEB128), length-prefixed bytes, big-endian revisions.
+// Little pieces of binary formats: varints (LEB128), length-prefixed bytes, big-endian numbers.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
-namespace coxswain::store {
+namespace coxswain {
 
 inline void put_varint(std::string* out, std::uint64_t value) {
   while (value >= 0x80) {
@@ -45,21 +45,25 @@ class WireReader {
       value |= static_cast<std::uint64_t>(byte & 0x7f) << shift;
       if (byte < 0x80) return value;
     }
-    ok_ = false;
-    rest_ = {};
+    fail();
     return 0;
   }
 
   std::string_view bytes() {
     const std::uint64_t size = varint();
     if (size > rest_.size()) {
-      ok_ = false;
-      rest_ = {};
+      fail();
       return {};
     }
     const std::string_view out = rest_.substr(0, size);
     rest_.remove_prefix(size);
     return out;
+  }
+
+  // The caller found something it does not accept.
+  void fail() {
+    ok_ = false;
+    rest_ = {};
   }
 
   std::string_view rest() const { return rest_; }
@@ -71,4 +75,4 @@ class WireReader {
   bool ok_ = true;
 };
 
-}  // namespace coxswain::store
+}  // namespace coxswain

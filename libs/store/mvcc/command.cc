@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "libs/store/mvcc/wire.h"
+#include "libs/common/base/wire.h"
 
 namespace coxswain::store {
 namespace {

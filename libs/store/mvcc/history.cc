@@ -1,6 +1,6 @@
 #include "libs/store/mvcc/history.h"
 
-#include "libs/store/mvcc/wire.h"
+#include "libs/common/base/wire.h"
 
 namespace coxswain::store {
 namespace {

@@ -1,0 +1,121 @@
+// Elections: pre-vote, votes, hand-over, and a leader that checks that it still has a quorum (§3.4, §3.10, §6.2,
+// §9.6).
+#include <algorithm>
+
+#include "libs/common/base/check.h"
+#include "libs/store/raft/mutants.h"
+#include "libs/store/raft/raft.h"
+
+namespace coxswain::store::raft {
+
+bool Raft::promotable() const {
+  return configuration_.is_voter(options_.id) && !log_.unstable_snapshot().has_value();
+}
+
+void Raft::campaign() {
+  if (role_ != Role::kLeader && promotable()) start_election(Role::kPreCandidate, false);
+}
+
+void Raft::start_election(Role role, bool transfer) {
+  // A member that has not applied a committed change yet could win with a majority of before it.
+  if (log_.change_unapplied() && !planted(Mutant::kCampaignBeforeChangeApplied)) return;
+  if (planted(Mutant::kStuckAtHigherTerm)) role = Role::kCandidate;
+  const bool pre_vote = role == Role::kPreCandidate;
+  reset(pre_vote ? term_ : term_ + 1);
+  role_ = role;
+  if (!pre_vote) vote_ = options_.id;
+  votes_[options_.id] = true;
+  Message question;
+  question.kind = pre_vote ? MessageKind::kPreVote : MessageKind::kVote;
+  question.term = pre_vote ? term_ + 1 : term_;
+  question.index = log_.last();
+  question.log_term = log_.last_term();
+  question.transfer = transfer;
+  for (const MemberId id : configuration_.members()) {
+    if (id == options_.id || !configuration_.is_voter(id)) continue;
+    question.to = id;
+    send(question);
+  }
+  // Alone: that was it. Its own vote is durable before anything depends on it.
+  Message own;
+  own.kind = pre_vote ? MessageKind::kPreVoteReply : MessageKind::kVoteReply;
+  own.from = options_.id;
+  own.term = question.term;
+  handle_vote_reply(own);
+}
+
+void Raft::handle_vote(const Message& m) {
+  const bool pre_vote = m.kind == MessageKind::kPreVote;
+  const bool free = vote_ == m.from || (vote_ == kNobody && leader_ == kNobody) ||
+                    (pre_vote && m.term > term_) || (planted(Mutant::kVoteTwice) && role_ != Role::kLeader);
+  const bool complete = log_.up_to_date(m.index, m.log_term) || planted(Mutant::kVoteForStaleLog);
+  Message reply;
+  reply.kind = pre_vote ? MessageKind::kPreVoteReply : MessageKind::kVoteReply;
+  reply.to = m.from;
+  reply.reject = !(free && complete);
+  if (!reply.reject) {
+    reply.term = m.term;
+    if (!pre_vote) {
+      election_elapsed_ = 0;
+      vote_ = m.from;
+    }
+  }
+  reply.commit = log_.committed();
+  reply.log_term = log_.term(reply.commit).value_or(0);
+  send(std::move(reply));
+}
+
+// A change takes effect when it is applied. The only voter of the newest configuration may not know that it is
+// committed, ask voters of before it, and be refused for ever by one that is a voter no more and has a longer log.
+// So an answer says what is committed; if the entry is the same here, so is everything before it.
+void Raft::learn_commit(const Message& m) {
+  if (m.log_term > 0 && log_.matches(m.commit, m.log_term)) log_.commit_to(m.commit);
+}
+
+void Raft::handle_vote_reply(const Message& m) {
+  const bool about_pre_vote = m.kind == MessageKind::kPreVoteReply;
+  if (about_pre_vote != (role_ == Role::kPreCandidate)) return;
+  if (!m.reject && m.term != (about_pre_vote ? term_ + 1 : term_)) return;  // of an earlier round
+  votes_.emplace(m.from, !m.reject);
+  const Vote result = count_votes(configuration_, [this](MemberId id) -> std::optional<bool> {
+    const auto it = votes_.find(id);
+    return it == votes_.end() ? std::nullopt : std::optional<bool>(it->second);
+  });
+  if (result == Vote::kPending) return;
+  if (result == Vote::kLost) return become_follower(term_, kNobody);
+  if (about_pre_vote) return start_election(Role::kCandidate, false);
+  become_leader();
+}
+
+// §6.2: a leader that cannot reach a quorum steps down, so that its clients look elsewhere.
+void Raft::check_quorum() {
+  if (planted(Mutant::kNoCheckQuorum)) return;
+  const Vote alive = count_votes(configuration_, [this](MemberId id) -> std::optional<bool> {
+    if (id == options_.id) return true;
+    const auto it = progress_.find(id);
+    return it != progress_.end() && it->second.recently_active;
+  });
+  if (alive != Vote::kWon) return become_follower(term_, kNobody);
+  for (auto& [id, progress] : progress_) progress.recently_active = false;
+}
+
+Outcome Raft::transfer_leadership(MemberId to) {
+  if (role_ != Role::kLeader) return Outcome::kNotLeader;
+  if (to == options_.id) return Outcome::kAccepted;
+  const auto it = progress_.find(to);
+  if (it == progress_.end() || !configuration_.is_voter(to)) return Outcome::kNotAllowed;
+  if (transferee_ == to) return Outcome::kAccepted;
+  election_elapsed_ = 0;  // it gets one election time-out
+  transferee_ = to;
+  if (it->second.match() == log_.last()) {
+    Message now;
+    now.kind = MessageKind::kTimeoutNow;
+    now.to = to;
+    send(std::move(now));
+  } else {
+    send_append(to, true);
+  }
+  return Outcome::kAccepted;
+}
+
+}  // namespace coxswain::store::raft

@@ -1,0 +1,46 @@
+// Bugs that can be planted, to prove that the simulation finds them (tests/simulation). In every other build
+// planted() is a constant false, and the code behind it is not there.
+#pragma once
+
+#include <cstdint>
+
+namespace coxswain::store::raft {
+
+enum class Mutant : std::uint8_t {
+  kNone,
+  kCommitOlderTermByCounting,   // §5.4.2 of the paper, figure 8
+  kVoteForStaleLog,             // §3.6.1
+  kVoteTwice,                   // §3.4
+  kVoteNotPersisted,            // §3.8
+  kTermNotPersisted,            // §3.8
+  kCommitBeforeItsEntries,      // a torn write leaves the commit index beside what was to be replaced
+  kAckBeforePersist,            // §3.8: the follower answers an append before it is durable
+  kReadWithoutQuorum,           // §6.4
+  kReadBeforeOwnTermCommit,     // §6.4, step 1
+  kReadReusesOldQuorum,         // a retry answered by acknowledgements of an earlier round
+  kLearnerCounted,              // §4.2.1
+  kJointNeedsOnlyIncoming,      // §4.3
+  kChangeWhileChangePending,    // at most one in flight
+  kCampaignBeforeChangeApplied, // a committed change that this member has not applied yet
+  kChangeForgottenWithCommit,   // two changes in the log, and the first one not taken for committed
+  kConfigurationLostOnRestart,  // the members as of the start, not as of what was applied
+  kSnapshotOverNewerState,      // an old snapshot rolls a follower back
+  kAppendWithoutMatch,          // §3.5: the follower does not compare the entry before
+  kAppendCutsMatching,          // a delayed append cuts off newer entries that match
+  kCommitBeyondMatch,           // the follower believes leader_commit beyond what it has checked
+  kHeartbeatCommitsUnmatched,   // a heartbeat carries the leader's commit as it is
+  kLeaderIgnoresHigherTerm,     // §3.3
+  kNoCheckQuorum,               // §6.2: a leader cut off from the others goes on for ever
+  kStuckAtHigherTerm,           // §4.2.3 without pre-vote: who was away never comes back
+  kCount,
+};
+
+#ifdef COXSWAIN_MUTANTS
+bool planted(Mutant mutant);
+void plant(Mutant mutant);  // not thread-safe: before anything runs
+const char* to_string(Mutant mutant);
+#else
+constexpr bool planted(Mutant) { return false; }
+#endif
+
+}  // namespace coxswain::store::raft

@@ -1,0 +1,186 @@
+// What goes wrong in a run.
+#include <algorithm>
+
+#include "tests/simulation/world.h"
+
+namespace coxswain::simulation {
+namespace {
+
+constexpr std::int64_t kMs = 1000;
+constexpr std::size_t kMostMembers = 9;
+
+}  // namespace
+
+// Every run has its own mixture of accidents and its own pace: runs that are all alike find little.
+void World::draw_mixture() {
+  accidents_ = {
+      {0, [this] { crash_one(); }},
+      {0, [this] { crash_leader(); }},
+      {0, [this] { power_cut(); }},
+      {0, [this] { partition(); }},
+      {0, [this] { cut_one_way(); }},
+      {0, [this] { leave_leader_one_friend(); }},
+      {0, [this] { change_members(); }},
+      {0, [this] { change_members_and_cut(); }},
+      {0, [this] { pause_one(); }},
+      {0, [this] { disturb_network(); }},
+      {0, [this] { slow_disk(); }},
+      {0, [this] { heal(); }},
+      {0, [this] { flush_one(); }},
+      {0, [this] { hand_over(); }},
+      {0, [this] { campaign_one(); }},
+  };
+  for (Accident& accident : accidents_) accident.weight = chance(0.5) ? 0 : 1 + random_->below(8);
+  accidents_.front().weight += 1;
+  pause_us_ = between(10, 300) * kMs;
+}
+
+void World::accident() {
+  if (calm_) return;
+  std::uint64_t total = 0;
+  for (const Accident& accident : accidents_) total += accident.weight;
+  std::uint64_t draw = random_->below(total);
+  for (const Accident& accident : accidents_) {
+    if (draw < accident.weight) {
+      accident.what();
+      break;
+    }
+    draw -= accident.weight;
+  }
+  at(between(pause_us_ / 20, pause_us_), [this] { accident(); });
+}
+
+void World::crash(raft::MemberId id) {
+  if (calm_ || !member(id)->up()) return;
+  ++summary_.crashes;
+  note("crash " + std::to_string(id));
+  member(id)->crash();
+  at(between(1 * kMs, 600 * kMs), [this, id] {
+    if (!member(id)->up()) member(id)->start();
+  });
+}
+
+void World::crash_one() { crash(any_member()); }
+
+void World::crash_leader() {
+  if (Member* chief = leader(); chief != nullptr) crash(chief->raft().id());
+}
+
+void World::power_cut() {
+  for (const auto& [id, m] : members_)
+    if (chance(0.8)) crash(id);
+}
+
+// The last entries of such a leader reach one member, and it cannot tell whether they are committed (figure 8).
+void World::leave_leader_one_friend() {
+  Member* chief = leader();
+  if (chief == nullptr) return;
+  const raft::MemberId id = chief->raft().id();
+  const raft::MemberId only = any_member();
+  note("leave " + std::to_string(id) + " only " + std::to_string(only));
+  for (const auto& [other, m] : members_) {
+    if (other == id || other == only) continue;
+    cut_.insert({id, other});
+    cut_.insert({other, id});
+  }
+  if (chance(0.5)) at(between(1 * kMs, 40 * kMs), [this, id] { crash(id); });
+  at(between(50 * kMs, 600 * kMs), [this] { heal(); });
+}
+
+void World::change_members_and_cut() {
+  change_members();
+  at(between(0, 5 * kMs), [this] {
+    if (!calm_) partition();
+  });
+}
+
+void World::flush_one() { member(any_member())->flush(); }
+
+void World::hand_over() {
+  Member* chief = leader();
+  if (chief == nullptr || chief->busy()) return;
+  (void)chief->control().transfer_leadership(any_member());
+  chief->pump();
+}
+
+void World::campaign_one() {
+  Member* m = member(any_member());
+  if (!m->up() || m->busy()) return;
+  m->control().campaign();
+  m->pump();
+}
+
+void World::partition() {
+  ++summary_.partitions;
+  std::set<raft::MemberId> side;
+  for (const auto& [id, m] : members_)
+    if (chance(0.5)) side.insert(id);
+  note("partition with " + std::to_string(side.size()) + " on one side");
+  for (const auto& [a, ma] : members_)
+    for (const auto& [b, mb] : members_)
+      if (side.count(a) != side.count(b)) cut_.insert({a, b});
+  at(between(50 * kMs, 1500 * kMs), [this] { heal(); });
+}
+
+void World::cut_one_way() {
+  const raft::MemberId from = any_member();
+  const raft::MemberId to = any_member();
+  note("cut " + std::to_string(from) + " -> " + std::to_string(to));
+  cut_.insert({from, to});
+  at(between(50 * kMs, 800 * kMs), [this, from, to] { cut_.erase({from, to}); });
+}
+
+void World::heal() {
+  note("heal");
+  cut_.clear();
+}
+
+void World::pause_one() {
+  const raft::MemberId id = any_member();
+  note("pause " + std::to_string(id));
+  member(id)->pause(true);
+  at(between(10 * kMs, 700 * kMs), [this, id] { member(id)->pause(false); });
+}
+
+void World::disturb_network() {
+  loss_ = chance(0.5) ? 0 : random_->unit() * 0.3;
+  duplication_ = chance(0.5) ? 0 : random_->unit() * 0.2;
+  delay_us_ = chance(0.5) ? 2 * kMs : between(1 * kMs, 60 * kMs);
+}
+
+void World::slow_disk() {
+  const raft::MemberId id = any_member();
+  disk_us_[id] = between(1 * kMs, 150 * kMs);
+  at(between(50 * kMs, 900 * kMs), [this, id] { disk_us_.erase(id); });
+}
+
+void World::add_member(raft::MemberId id) {
+  if (members_.count(id) > 0) return;
+  members_[id] = std::make_unique<Member>(id, raft::Configuration{}, static_cast<Outside&>(*this), checker_, *random_);
+  tick_us_[id] = between(8 * kMs, 12 * kMs);
+  at(tick_us_[id], [this, id] { tick(id); });
+}
+
+// One to three members added, removed, promoted or demoted at once.
+void World::change_members() {
+  Member* chief = leader();
+  if (chief == nullptr || chief->busy()) return;
+  std::vector<raft::Change> changes;
+  std::set<raft::MemberId> named;
+  for (std::uint64_t n = 1 + random_->below(3); n > 0; --n) {
+    const raft::MemberId id = 1 + random_->below(kMostMembers);
+    if (!named.insert(id).second) continue;
+    const auto kind = static_cast<raft::Change::Kind>(random_->below(3));
+    if (kind != raft::Change::Kind::kRemove) add_member(id);
+    changes.push_back({kind, id});
+  }
+  const Result<raft::Configuration> target = raft::plan_change(chief->raft().configuration(), changes);
+  if (!target.ok()) return;
+  if (chief->control().propose_configuration(*target) == raft::Outcome::kAccepted) {
+    ++summary_.changes;
+    note("change of members");
+  }
+  chief->pump();
+}
+
+}  // namespace coxswain::simulation

@@ -1,0 +1,133 @@
+#include "tests/simulation/checker.h"
+
+#include <algorithm>
+
+namespace coxswain::simulation {
+namespace {
+
+std::string number(std::uint64_t n) { return std::to_string(n); }
+
+std::uint64_t payload_hash(const raft::Entry& entry) {
+  const std::string_view data = entry.data == nullptr ? std::string_view() : std::string_view(*entry.data);
+  return hash_bytes(data, static_cast<std::uint64_t>(entry.kind) + 1);
+}
+
+}  // namespace
+
+std::string describe(const raft::Configuration& configuration) {
+  const auto list = [](const std::vector<raft::MemberId>& ids) {
+    std::string text;
+    for (const raft::MemberId id : ids) text += (text.empty() ? "" : ",") + number(id);
+    return text;
+  };
+  return "[" + list(configuration.voters) + "|" + list(configuration.outgoing) + "|" + list(configuration.learners) +
+         "]";
+}
+
+void fail(const std::string& invariant, const std::string& what) { throw Violation(invariant + ": " + what); }
+
+std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed) {
+  for (const char c : bytes) seed = (seed ^ static_cast<unsigned char>(c)) * 0x100000001b3ULL;
+  return seed;
+}
+
+void Checker::on_leader(const raft::Raft& leader) {
+  const auto [it, first] = leaders_.emplace(leader.term(), leader.id());
+  if (!first && it->second != leader.id()) {
+    fail("election safety", "members " + number(it->second) + " and " + number(leader.id()) +
+                                " both lead term " + number(leader.term()));
+  }
+  for (auto at = applied_.rbegin(); at != applied_.rend(); ++at) {
+    if (at->second.committed_in >= leader.term()) continue;  // by the leader of that or a later term
+    const std::optional<raft::Term> term = leader.log().term(at->first);
+    if (at->first < leader.log().first()) break;
+    if (term != at->second.term) {
+      fail("leader completeness", "member " + number(leader.id()) + " leads term " + number(leader.term()) +
+                                      " without the committed entry " + number(at->first));
+    }
+  }
+}
+
+void Checker::on_stored(const raft::Entry& entry, raft::Term term_before) {
+  const std::pair<std::uint64_t, raft::Term> seen{payload_hash(entry), term_before};
+  const auto [it, first] = stored_.emplace(std::pair(entry.term, entry.index), seen);
+  if (!first && it->second != seen)
+    fail("log matching", "two different entries " + number(entry.index) + " of term " + number(entry.term));
+}
+
+void Checker::on_commit(const raft::Raft& leader, raft::Index index, const std::vector<raft::MemberId>& holders) {
+  const raft::Vote vote = raft::count_votes(leader.configuration(), [&](raft::MemberId id) -> std::optional<bool> {
+    return std::find(holders.begin(), holders.end(), id) != holders.end();
+  });
+  if (vote == raft::Vote::kWon) return;
+  fail("durability", "member " + number(leader.id()) + " calls entry " + number(index) +
+                         " committed, and only " + number(holders.size()) + " members have it on disk");
+}
+
+void Checker::on_applied(const raft::Raft& member, const raft::Entry& entry, std::uint64_t state_hash) {
+  const Applied seen{entry.term, member.term(), payload_hash(entry), state_hash};
+  const auto [it, first] = applied_.emplace(entry.index, seen);
+  it->second.committed_in = std::min(it->second.committed_in, seen.committed_in);
+  if (first) return;
+  if (it->second.term != seen.term || it->second.payload_hash != seen.payload_hash)
+    fail("state-machine safety", "member " + number(member.id()) + " applied another entry " + number(entry.index));
+  if (it->second.state_hash != seen.state_hash)
+    fail("equal states", "member " + number(member.id()) + " differs after entry " + number(entry.index));
+}
+
+void Checker::on_write(store::Revision revision, const std::string& key, const std::string& value) {
+  writes_.emplace(revision, std::pair(key, value));
+}
+
+void Checker::on_leader_cut_off(raft::MemberId member, std::int64_t for_ms) {
+  fail("check quorum", "member " + number(member) + " still leads after " + number(static_cast<std::uint64_t>(for_ms)) +
+                           " ms without a quorum");
+}
+
+std::optional<std::string> Checker::value_at(const std::string& key, store::Revision revision) const {
+  for (auto it = writes_.upper_bound(revision); it != writes_.begin();) {
+    --it;
+    if (it->second.first == key) return it->second.second;
+  }
+  return std::nullopt;
+}
+
+void Checker::check_history(const std::vector<Operation>& operations) const {
+  std::vector<const Operation*> by_end;
+  std::vector<const Operation*> by_start;
+  for (const Operation& op : operations) {
+    if (op.state == Operation::State::kFailed && op.kind != Operation::Kind::kRead) {
+      for (const auto& [revision, write] : writes_)
+        if (write.second == op.value) fail("honest failures", "a write that was reported as failed is there");
+    }
+    if (op.state != Operation::State::kDone) continue;
+    by_end.push_back(&op);
+    by_start.push_back(&op);
+    if (op.kind != Operation::Kind::kRead && op.wrote) {
+      const auto it = writes_.find(op.revision);
+      if (it == writes_.end() || it->second != std::pair(op.key, op.value))
+        fail("no lost write", "revision " + number(static_cast<std::uint64_t>(op.revision)) + " was acknowledged for " +
+                                  op.value + " and is something else");
+    } else if (op.kind == Operation::Kind::kRead) {
+      if (value_at(op.key, op.revision).value_or("") != op.value)
+        fail("consistent reads", "a read at revision " + number(static_cast<std::uint64_t>(op.revision)) +
+                                     " saw " + op.value);
+    }
+  }
+  std::sort(by_end.begin(), by_end.end(), [](auto* a, auto* b) { return a->ended < b->ended; });
+  std::sort(by_start.begin(), by_start.end(), [](auto* a, auto* b) { return a->began < b->began; });
+  store::Revision newest = 0;
+  std::size_t ended = 0;
+  for (const Operation* op : by_start) {
+    while (ended < by_end.size() && by_end[ended]->ended < op->began)
+      newest = std::max(newest, by_end[ended++]->revision);
+    const bool must_be_later = op->wrote;
+    if (op->revision < newest || (must_be_later && op->revision == newest)) {
+      fail("linearizability", (op->wrote ? "a write" : "a read") + std::string(" of ") + op->key + " got revision " +
+                                  number(static_cast<std::uint64_t>(op->revision)) + " after revision " +
+                                  number(static_cast<std::uint64_t>(newest)) + " had been answered");
+    }
+  }
+}
+
+}  // namespace coxswain::simulation

@@ -1,0 +1,76 @@
+// What must hold at every step of a run, whatever was broken on the way, and of the history that clients saw.
+// The first violation ends the run: fail() throws Violation, which the program prints with the seed.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "libs/store/raft/raft.h"
+#include "libs/store/store.h"
+
+namespace coxswain::simulation {
+
+namespace raft = store::raft;
+
+class Violation : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// One request of a client, from the moment it was sent.
+struct Operation {
+  enum class Kind { kPut, kCompareAndPut, kRead };
+  enum class State { kOpen, kDone, kFailed, kUnknown };  // kFailed: it surely did not happen
+  Kind kind = Kind::kPut;
+  State state = State::kOpen;
+  std::string key;
+  std::string value;         // written, or read
+  std::int64_t began = 0;    // microseconds of the run
+  std::int64_t ended = 0;
+  store::Revision revision = 0;  // of the commit, or of the state that was seen
+  bool wrote = false;            // a compare may refuse
+};
+
+class Checker {
+ public:
+  // Election safety and leader completeness (figure 3 of the paper).
+  void on_leader(const raft::Raft& leader);
+  // Log matching: an entry became durable somewhere.
+  void on_stored(const raft::Entry& entry, raft::Term term_before);
+  // A leader counts an entry as committed: `holders` have it on disk.
+  void on_commit(const raft::Raft& leader, raft::Index index, const std::vector<raft::MemberId>& holders);
+  // State-machine safety: everybody applies the same, and gets the same.
+  void on_applied(const raft::Raft& member, const raft::Entry& entry, std::uint64_t state_hash);
+  void on_write(store::Revision revision, const std::string& key, const std::string& value);
+  void on_leader_cut_off(raft::MemberId member, std::int64_t for_ms);
+
+  // Linearizability of what is known, in full: every operation that was answered has a revision, so there is one
+  // order to check and nothing to guess. Operations with unknown outcome may or may not be in it.
+  void check_history(const std::vector<Operation>& operations) const;
+
+  raft::Index last_applied() const { return applied_.empty() ? 0 : applied_.rbegin()->first; }
+
+ private:
+  struct Applied {
+    raft::Term term = 0;
+    raft::Term committed_in = 0;  // or earlier: the least term in which somebody applied it
+    std::uint64_t payload_hash = 0;
+    std::uint64_t state_hash = 0;
+  };
+  std::optional<std::string> value_at(const std::string& key, store::Revision revision) const;
+
+  std::map<raft::Term, raft::MemberId> leaders_;
+  std::map<std::pair<raft::Term, raft::Index>, std::pair<std::uint64_t, raft::Term>> stored_;
+  std::map<raft::Index, Applied> applied_;
+  std::map<store::Revision, std::pair<std::string, std::string>> writes_;  // the one true history
+};
+
+std::string describe(const raft::Configuration& configuration);  // [voters|outgoing|learners]
+[[noreturn]] void fail(const std::string& invariant, const std::string& what);
+std::uint64_t hash_bytes(std::string_view bytes, std::uint64_t seed = 0xcbf29ce484222325ULL);
+
+}  // namespace coxswain::simulation

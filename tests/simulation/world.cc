@@ -1,0 +1,194 @@
+#include "tests/simulation/world.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace coxswain::simulation {
+namespace {
+
+constexpr std::int64_t kMs = 1000;
+constexpr std::int64_t kTickUs = 10 * kMs;  // election time-outs of 100 to 200 ms
+constexpr std::int64_t kStepDownUs = 600 * kMs;
+constexpr std::int64_t kLearnUs = 5000 * kMs;
+
+}  // namespace
+
+World::World(std::uint64_t seed, bool verbose) : seed_(seed), verbose_(verbose), random_(seeded_random(seed)) {
+  const std::uint64_t sizes[] = {1, 3, 3, 3, 5, 5, 7};
+  raft::Configuration configuration;
+  for (std::uint64_t id = 1; id <= sizes[random_->below(std::size(sizes))]; ++id) configuration.voters.push_back(id);
+  if (chance(0.3)) configuration.learners.push_back(configuration.voters.size() + 1);
+  for (const raft::MemberId id : configuration.members()) {
+    members_[id] = std::make_unique<Member>(id, configuration, static_cast<Outside&>(*this), checker_, *random_);
+    tick_us_[id] = between(kTickUs * 8 / 10, kTickUs * 12 / 10);
+    at(between(0, kTickUs), [this, id] { tick(id); });
+  }
+  draw_mixture();
+  clients_.resize(2 + random_->below(4));
+}
+
+World::~World() = default;
+
+std::int64_t World::between(std::int64_t low, std::int64_t high) {
+  return low + static_cast<std::int64_t>(random_->below(static_cast<std::uint64_t>(high - low + 1)));
+}
+
+void World::at(std::int64_t delay_us, std::function<void()> what) {
+  agenda_.push({now_ + delay_us, ++order_, std::move(what)});
+}
+
+void World::note(const std::string& what) {
+  if (verbose_) std::printf("%10.3f ms  %s\n", static_cast<double>(now_) / 1000, what.c_str());
+}
+
+void World::run_until(std::int64_t end_us) {
+  while (!agenda_.empty() && agenda_.top().at <= end_us) {
+    const std::function<void()> what = agenda_.top().what;
+    now_ = agenda_.top().at;
+    agenda_.pop();
+    ++summary_.events;
+    what();
+  }
+  now_ = end_us;
+}
+
+Summary World::run() {
+  for (std::size_t client = 0; client < clients_.size(); ++client)
+    at(between(0, 50 * kMs), [this, client] { client_step(client); });
+  at(between(100 * kMs, 400 * kMs), [this] { accident(); });
+  run_until(between(2000, 5000) * kMs);
+  calm_ = true;
+  settle();
+  checker_.check_history(operations_);
+  summary_.virtual_ms = now_ / kMs;
+  for (const Operation& op : operations_) {
+    if (op.state == Operation::State::kUnknown) ++summary_.unknown;
+    if (op.state == Operation::State::kDone) ++(op.kind == Operation::Kind::kRead ? summary_.reads : summary_.writes);
+  }
+  return summary_;
+}
+
+raft::MemberId World::any_member() {
+  auto it = members_.begin();
+  std::advance(it, static_cast<std::ptrdiff_t>(random_->below(members_.size())));
+  return it->first;
+}
+
+Member* World::leader() {
+  Member* best = nullptr;
+  for (auto& [id, member] : members_) {
+    if (!member->up() || member->raft().role() != raft::Role::kLeader) continue;
+    if (best == nullptr || member->raft().term() > best->raft().term()) best = member.get();
+  }
+  return best;
+}
+
+void World::tick(raft::MemberId id) {
+  member(id)->tick();
+  watch_leaders(id);
+  at(tick_us_[id], [this, id] { tick(id); });
+}
+
+// A leader that cannot hear a quorum must notice (§6.2). Counted from when it was cut off, in its own calm time.
+void World::watch_leaders(raft::MemberId id) {
+  Member& m = *member(id);
+  const auto alive = [&](raft::MemberId other) -> std::optional<bool> {
+    if (other == id) return true;
+    return members_.count(other) > 0 && member(other)->up() && reachable(other, id) && reachable(id, other);
+  };
+  const bool leads = m.up() && !m.busy() && m.raft().role() == raft::Role::kLeader;
+  if (!leads || raft::count_votes(m.raft().configuration(), alive) == raft::Vote::kWon) {
+    cut_off_since_.erase(id);
+    return;
+  }
+  const auto [it, first] = cut_off_since_.emplace(id, now_);
+  if (!first && now_ - it->second > kStepDownUs) checker_.on_leader_cut_off(id, (now_ - it->second) / kMs);
+}
+
+// ---- the network and the disks ----
+
+void World::send(Envelope envelope) {
+  if (envelope.state != nullptr) {
+    ++summary_.snapshots;
+    // The sender's node learns how the transfer went.
+    const raft::MemberId from = envelope.message.from;
+    const raft::MemberId to = envelope.message.to;
+    at(between(20 * kMs, 60 * kMs), [this, from, to] { report_snapshot(from, to); });
+  }
+  if (chance(duplication_)) transmit(envelope);
+  transmit(std::move(envelope));
+}
+
+void World::report_snapshot(raft::MemberId from, raft::MemberId to) {
+  if (!member(from)->up()) return;
+  if (member(from)->busy()) return at(kTickUs, [this, from, to] { report_snapshot(from, to); });
+  member(from)->control().report_snapshot(to, members_.count(to) > 0 && member(to)->up());
+  member(from)->pump();
+}
+
+void World::transmit(Envelope envelope) {
+  const raft::Message& m = envelope.message;
+  if (chance(loss_) || !reachable(m.from, m.to) || members_.count(m.to) == 0) return;
+  const std::int64_t delay = chance(0.02) ? between(0, 40 * delay_us_) : between(100, delay_us_);
+  at(delay, [this, envelope = std::move(envelope)]() mutable {
+    if (!reachable(envelope.message.from, envelope.message.to)) return;
+    const raft::MemberId to = envelope.message.to;
+    member(to)->deliver(std::move(envelope));
+  });
+}
+
+void World::after_disk(raft::MemberId id, std::uint64_t life) {
+  const auto slow = disk_us_.find(id);
+  const std::int64_t most = slow == disk_us_.end() ? 1 * kMs : slow->second;
+  at(between(100, most), [this, id, life] { member(id)->disk_done(life); });
+}
+
+void World::committed(raft::MemberId id, raft::Index index) {
+  const raft::Raft& leader = member(id)->raft();
+  const std::optional<raft::Term> term = leader.log().term(index);
+  if (!term.has_value()) return;
+  std::vector<raft::MemberId> holders;
+  for (const auto& [other, m] : members_)
+    if (m->holds(index, *term)) holders.push_back(other);
+  checker_.on_commit(leader, index, holders);
+}
+
+// ---- the end: everything is repaired, and then everything must work ----
+
+void World::settle() {
+  heal();
+  loss_ = duplication_ = 0;
+  delay_us_ = 2000;
+  disk_us_.clear();
+  for (auto& [id, m] : members_) {
+    m->pause(false);
+    if (!m->up()) m->start();
+  }
+  const std::size_t before = operations_.size();
+  const std::int64_t end = now_ + kLearnUs;
+  const auto everything_works = [&] {
+    Member* chief = leader();
+    if (chief == nullptr || chief->raft().configuration().joint()) return false;
+    bool wrote = false;
+    for (std::size_t i = before; i < operations_.size(); ++i)
+      wrote = wrote || (operations_[i].wrote && operations_[i].state == Operation::State::kDone);
+    if (!wrote) return false;
+    for (const raft::MemberId id : chief->raft().configuration().members())
+      if (member(id)->raft().applied() + 20 < chief->raft().applied()) return false;
+    return true;
+  };
+  while (now_ < end) {
+    run_until(now_ + 50 * kMs);
+    if (everything_works()) return;
+  }
+  std::string states;
+  for (const auto& [id, m] : members_) {
+    states += " " + describe(m->raft().configuration()) + std::to_string(id) + ":" + std::to_string(static_cast<int>(m->raft().role())) + "/t" +
+              std::to_string(m->raft().term()) + "/a" + std::to_string(m->raft().applied()) + "/l" +
+              std::to_string(m->raft().last_index());
+  }
+  fail("progress", "5 s after everything was repaired the group does not work (member:role/term/applied/last" +
+                       states + ")");
+}
+
+}  // namespace coxswain::simulation

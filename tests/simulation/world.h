@@ -1,0 +1,129 @@
+// One run: members, a network, clients and accidents under one virtual clock, all drawn from one seed.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <queue>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/simulation/checker.h"
+#include "tests/simulation/member.h"
+
+namespace coxswain::simulation {
+
+struct Summary {
+  std::int64_t virtual_ms = 0;
+  std::size_t events = 0;
+  std::size_t writes = 0;
+  std::size_t reads = 0;
+  std::size_t unknown = 0;
+  std::size_t crashes = 0;
+  std::size_t partitions = 0;
+  std::size_t changes = 0;
+  std::size_t snapshots = 0;
+  std::size_t elections = 0;
+};
+
+class World : private Outside {
+ public:
+  World(std::uint64_t seed, bool verbose);
+  ~World() override;
+  Summary run();  // throws Violation
+
+ private:
+  struct Happening {
+    std::int64_t at = 0;
+    std::uint64_t order = 0;
+    std::function<void()> what;
+    bool operator>(const Happening& other) const {
+      return at != other.at ? at > other.at : order > other.order;
+    }
+  };
+  struct Client {
+    std::size_t operation = 0;
+    bool waiting = false;
+    raft::MemberId target = 0;
+    std::map<std::string, store::Revision> seen;
+  };
+
+  // Outside
+  std::int64_t now_us() const override { return now_; }
+  bool verbose() const override { return verbose_; }
+  void note(const std::string& what) override;
+  void send(Envelope envelope) override;
+  void after_disk(raft::MemberId id, std::uint64_t life) override;
+  void committed(raft::MemberId id, raft::Index index) override;
+  void finished(std::size_t operation, bool done, store::Revision revision, bool wrote, std::string value) override;
+
+  void at(std::int64_t delay_us, std::function<void()> what);
+  void run_until(std::int64_t end_us);
+  bool chance(double probability) { return random_->unit() < probability; }
+  std::int64_t between(std::int64_t low, std::int64_t high);
+  raft::MemberId any_member();
+  Member* member(raft::MemberId id) { return members_.at(id).get(); }
+  Member* leader();
+  bool reachable(raft::MemberId from, raft::MemberId to) const { return cut_.count({from, to}) == 0; }
+
+  void tick(raft::MemberId id);
+  void transmit(Envelope envelope);
+  void report_snapshot(raft::MemberId from, raft::MemberId to);
+  void watch_leaders(raft::MemberId id);
+
+  // clients.cc
+  void client_step(std::size_t client);
+  void start_operation(std::size_t client);
+  void time_out(std::size_t client, std::size_t operation);
+
+  // accidents.cc
+  struct Accident {
+    std::uint64_t weight = 0;
+    std::function<void()> what;
+  };
+  void draw_mixture();
+  void accident();
+  void crash(raft::MemberId id);
+  void crash_one();
+  void crash_leader();
+  void power_cut();
+  void leave_leader_one_friend();
+  void change_members_and_cut();
+  void flush_one();
+  void hand_over();
+  void campaign_one();
+  void partition();
+  void cut_one_way();
+  void change_members();
+  void pause_one();
+  void disturb_network();
+  void slow_disk();
+  void heal();
+  void settle();
+  void add_member(raft::MemberId id);
+
+  const std::uint64_t seed_;
+  const bool verbose_;
+  std::unique_ptr<Random> random_;
+  std::int64_t now_ = 0;
+  std::uint64_t order_ = 0;
+  std::priority_queue<Happening, std::vector<Happening>, std::greater<>> agenda_;
+  Checker checker_;
+  Summary summary_;
+  std::map<raft::MemberId, std::unique_ptr<Member>> members_;
+  std::map<raft::MemberId, std::int64_t> tick_us_;  // clocks run at different speeds
+  std::map<raft::MemberId, std::int64_t> cut_off_since_;
+  std::set<std::pair<raft::MemberId, raft::MemberId>> cut_;  // from, to
+  std::map<raft::MemberId, std::int64_t> disk_us_;
+  double loss_ = 0;
+  double duplication_ = 0;
+  std::int64_t delay_us_ = 2000;
+  std::vector<Operation> operations_;
+  std::vector<Client> clients_;
+  std::vector<Accident> accidents_;
+  std::int64_t pause_us_ = 0;  // between two of them, at most
+  bool calm_ = false;  // no more accidents
+};
+
+}  // namespace coxswain::simulation
