@@ -3,6 +3,7 @@
 // slow clients, and cost nobody else anything.
 #include <algorithm>
 
+#include "libs/api/yaml/yaml.h"
 #include "libs/common/base/strings.h"
 #include "libs/registry/core.h"
 #include "libs/registry/documents.h"
@@ -41,11 +42,13 @@ struct Watch : std::enable_shared_from_this<Watch> {
   store::Revision revision = 0;          // everything up to here was sent
   store::Revision bookmarked = 0;
   std::int64_t pumped_ms = 0;  // when events were last sent
+  std::int64_t framed = 0;     // events of the batch in hand
   bool bookmarks = false;
   bool initial_bookmark = false;  // sendInitialEvents: one bookmark ends them
   bool table = false;
   bool first_row = true;
   bool raw = false;
+  bool yaml = false;  // a stream of YAML documents
   bool over = false;
   bool waiting_for_client = false;
 
@@ -69,21 +72,28 @@ struct Watch : std::enable_shared_from_this<Watch> {
   }
 
   void frame(std::string_view type, const store::EntryPtr& entry, std::vector<http::Chunk>& out) {
+    ++framed;
+    if (!raw) return frame_object(type, shaped(served_form(*call->strategy, decode_stored(*entry))), out);
     out.push_back(http::Chunk::literal(event_prefix(type)));
-    if (raw) {
-      out.push_back(http::Chunk{entry, entry->value});
-    } else {
-      out.push_back(
-          http::Chunk::of(json::write(shaped(served_form(*call->strategy, decode_stored(*entry))))));
-    }
+    out.push_back(http::Chunk{entry, entry->value});
     out.push_back(http::Chunk::literal(kSuffix));
   }
 
+  void frame_object(std::string_view type, json::Value object, std::vector<http::Chunk>& out) {
+    if (yaml) {
+      json::Value event = json::Value::object({{"type", std::string(type)}, {"object", std::move(object)}});
+      out.push_back(http::Chunk::of("---\n" + yaml::write(event)));
+      return;
+    }
+    out.push_back(http::Chunk::of(std::string(event_prefix(type)) + json::write(object) + std::string(kSuffix)));
+  }
+
   void frame_bytes(std::string_view type, std::string bytes, std::vector<http::Chunk>& out) {
+    ++framed;
     if (!raw) {
       Result<json::Value> object = json::parse(bytes);
       COX_CHECK(object.ok());
-      bytes = json::write(shaped(served_form(*call->strategy, std::move(*object))));
+      return frame_object(type, shaped(served_form(*call->strategy, std::move(*object))), out);
     }
     out.push_back(http::Chunk::literal(event_prefix(type)));
     out.push_back(http::Chunk::of(std::move(bytes)));
@@ -120,13 +130,12 @@ struct Watch : std::enable_shared_from_this<Watch> {
       object = partial_metadata(object);
     }
     bookmarked = revision;
-    out.push_back(http::Chunk::of(std::string(event_prefix("BOOKMARK")) + json::write(object) + "}\n"));
+    frame_object("BOOKMARK", std::move(object), out);
   }
 
   void fail(const api::Status& status) {
     std::vector<http::Chunk> out;
-    out.push_back(
-        http::Chunk::of(std::string(event_prefix("ERROR")) + json::write(status.to_json()) + "}\n"));
+    frame_object("ERROR", status.to_json(), out);
     call->exchange->write(std::move(out));
     finish();
   }
@@ -191,9 +200,9 @@ struct Watch : std::enable_shared_from_this<Watch> {
       }
       std::vector<http::Chunk> out;
       out.reserve(batch->events.size() * 3);
+      framed = 0;
       for (const std::shared_ptr<const store::Event>& event : batch->events) frame_event(*event, out);
-      call->core.metrics.watch_events.fetch_add(static_cast<std::int64_t>(out.size() / 3),
-                                                std::memory_order_relaxed);
+      call->core.metrics.watch_events.fetch_add(framed, std::memory_order_relaxed);
       if (!out.empty()) pumped_ms = call->core.clock.now_ms();
       if (!out.empty() && !call->exchange->write(std::move(out))) return finish();
     }
@@ -221,8 +230,7 @@ struct Watch : std::enable_shared_from_this<Watch> {
 void start(const std::shared_ptr<Watch>& watch, std::int64_t timeout_ms) {
   const CallPtr call = watch->call;
   call->core.metrics.count("watch", 200, call->core.clock.now_ms() - call->started_ms);
-  http::Headers headers = {{"Content-Type", "application/json"}};
-  call->exchange->begin(200, std::move(headers));
+  call->exchange->begin(200, {{"Content-Type", watch->yaml ? "application/yaml" : "application/json"}});
   call->exchange->on_closed([watch] { watch->finish(); });
   call->exchange->post(timeout_ms, [weak = std::weak_ptr<Watch>(watch)] {
     if (const std::shared_ptr<Watch> self = weak.lock()) self->finish();
@@ -253,14 +261,14 @@ void handle_watch(const CallPtr& call) {
   api::ApiResult<Selection> selection = Selection::parse(
       *call->resource, request.query_value("labelSelector"), request.query_value("fieldSelector"));
   if (!selection.ok()) return respond_status(call, selection.error());
-  if (call->output.yaml) return respond_status(call, api::not_acceptable("application/json;stream=watch"));
   auto watch = std::make_shared<Watch>();
   call->core.metrics.watchers.fetch_add(1, std::memory_order_relaxed);
   watch->call = call;
   watch->selection = *selection;
   watch->bookmarks = query_bool(request, "allowWatchBookmarks");
   watch->table = call->output.shape == Output::Shape::kTable;
-  watch->raw = call->output.shape == Output::Shape::kFull && call->strategy->from_storage == nullptr;
+  watch->yaml = call->output.yaml;
+  watch->raw = call->output.shape == Output::Shape::kFull && call->strategy->from_storage == nullptr && !watch->yaml;
   std::string ns = call->info.ns;
   if (ns.empty() && call->resource->namespaced) ns = selection->ns();
   std::string prefix = key_prefix(*call->resource, ns);
@@ -290,7 +298,7 @@ void handle_watch(const CallPtr& call) {
   if (!watcher.ok()) {
     if (watcher.error().code != ErrorCode::kCompacted)
       return respond_status(call, status_of_store_error(watcher.error()));
-    call->exchange->begin(200, {{"Content-Type", "application/json"}});
+    call->exchange->begin(200, {{"Content-Type", watch->yaml ? "application/yaml" : "application/json"}});
     return watch->fail(api::expired("too old resource version: " + std::to_string(watch->revision) + " (" +
                                     std::to_string(call->core.store.revision()) + ")"));
   }
