@@ -41,6 +41,22 @@ const std::string kHopeless =
 const std::string kNoVictims =
     " preemption: 0/1 nodes are available: 1 No preemption victims found for incoming pod.";
 
+// Where the pod goes; "a tie" when the start or the choice among equals makes a difference.
+std::string choice(const PodInfo& wanted, const Cluster& cluster) {
+  const std::string first = decide(wanted, cluster, 0, 0).node;
+  for (std::size_t start = 0; start < cluster.nodes().size(); ++start) {
+    for (std::uint64_t pick = 0; pick < cluster.nodes().size(); ++pick) {
+      if (decide(wanted, cluster, start, pick).node != first) return "a tie";
+    }
+  }
+  return first;
+}
+
+std::string asking_for(const char* cpu, const char* memory) {
+  return std::string(R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":")") + cpu +
+         R"(","memory":")" + memory + R"("}}}]})";
+}
+
 }  // namespace
 
 TEST_CASE("one node, one pod: does it fit, and what is said") {
@@ -160,19 +176,97 @@ TEST_CASE("a pod whose bind is under way is known, and counts once however often
   CHECK(cluster.node("n2")->requested.pods == 1);
 }
 
-TEST_CASE("scores prefer the emptier node, preferred affinity and fewer soft taints") {
+TEST_CASE("among equals, the start and the choice decide") {
   Cluster cluster;
   cluster.set_node(node("n1"));
   cluster.set_node(node("n2"));
-  cluster.assume(
-      pod("a",
-          R"({"containers":[{"name":"c","image":"i","resources":{"requests":{"cpu":"2","memory":"4Gi"}}}]})"),
-      "n1");
-  for (std::uint64_t pick = 0; pick < 4; ++pick) CHECK(decide(pod("b"), cluster, pick, pick).node == "n2");
+  CHECK(decide(pod("p"), cluster, 0, 0).node == "n1");
+  CHECK(decide(pod("p"), cluster, 0, 1).node == "n2");
+  CHECK(decide(pod("p"), cluster, 1, 0).node == "n2");
+  CHECK(choice(pod("p"), cluster) == "a tie");
+}
+
+// Each node is used as evenly as the other, so that only LeastAllocated sees a difference.
+TEST_CASE("scores prefer the emptier node") {
+  Cluster cluster;
+  cluster.set_node(node("n1"));
+  cluster.set_node(node("n2"));
+  cluster.assume(pod("a", asking_for("2", "4Gi").c_str()), "n1");
+  cluster.assume(pod("b", asking_for("1", "2Gi").c_str()), "n2");
+  CHECK(choice(pod("p"), cluster) == "n2");
+  cluster.assume(pod("c", asking_for("2", "4Gi").c_str()), "n2");
+  CHECK(choice(pod("p"), cluster) == "n1");
+}
+
+// Half of each node is free, so that only BalancedAllocation sees a difference.
+TEST_CASE("scores prefer the node whose resources are used alike") {
+  Cluster cluster;
+  cluster.set_node(node("n1"));
+  cluster.set_node(node("n2"));
+  cluster.assume(pod("a", asking_for("1", "6Gi").c_str()), "n1");
+  cluster.assume(pod("b", asking_for("2", "4Gi").c_str()), "n2");
+  CHECK(choice(pod("p"), cluster) == "n2");
+  cluster.assume(pod("b", asking_for("3500m", "1Gi").c_str()), "n2");
+  CHECK(choice(pod("p"), cluster) == "n1");
+}
+
+TEST_CASE("scores prefer fewer soft taints") {
   Cluster soft;
   soft.set_node(node("n1", R"("spec":{"taints":[{"key":"k","value":"v","effect":"PreferNoSchedule"}]})"));
   soft.set_node(node("n2"));
-  CHECK(decide(pod("b"), soft, 0, 0).node == "n2");
+  CHECK(choice(pod("b"), soft) == "n2");
+  CHECK(choice(pod("b", R"({"tolerations":[{"key":"k","operator":"Exists"}]})"), soft) == "a tie");
+}
+
+TEST_CASE("scores prefer the node that the pod would rather have") {
+  Cluster cluster;
+  cluster.set_node(node("n1"));
+  NodeInfo other = node("n2");
+  other.labels["zone"] = "b";
+  cluster.set_node(other);
+  const auto prefers = [](const std::string& terms) {
+    return pod("p", (R"({"affinity":{"nodeAffinity":{"preferredDuringSchedulingIgnoredDuringExecution":[)" +
+                     terms + "]}}}")
+                        .c_str());
+  };
+  const auto zone = [](const char* weight, const char* name) {
+    return std::string(R"({"weight":)") + weight +
+           R"(,"preference":{"matchExpressions":[{"key":"zone","operator":"In","values":[")" + name +
+           R"("]}]}})";
+  };
+  CHECK(choice(prefers(zone("1", "a")), cluster) == "n1");
+  CHECK(choice(prefers(zone("1", "b")), cluster) == "n2");
+  CHECK(choice(prefers(zone("10", "a") + "," + zone("11", "b")), cluster) == "n2");
+  CHECK(choice(prefers(zone("1", "c")), cluster) == "a tie");
+  // More than a little room: a quarter of n2 in use makes 25 points, the wish 200.
+  cluster.assume(pod("a", asking_for("1", "2Gi").c_str()), "n2");
+  CHECK(choice(prefers(zone("1", "b")), cluster) == "n2");
+}
+
+TEST_CASE("scores prefer the node that has a large image already") {
+  struct Row {
+    const char* wanted;
+    const char* image;
+    const char* bytes;
+    const char* choice;
+  };
+  const Row rows[] = {
+      {"r.io/big:1", "r.io/big:1", "900000000", "n2"},
+      {"r.io/big", "r.io/big:latest", "900000000", "n2"},
+      {"r.io/big:1", "r.io/big:2", "900000000", "a tie"},
+      {"r.io/big:1", "r.io/big:1", "44000000", "a tie"},  // too small to matter on one of two nodes
+  };
+  for (const Row& row : rows) {
+    INFO(row.wanted << " " << row.image << " " << row.bytes);
+    const std::string status =
+        std::string(R"({"cpu":"4","memory":"8Gi","pods":"110"},"images":[{"names":[")") + row.image +
+        R"("],"sizeBytes":)" + row.bytes + "}]";
+    const std::string spec = std::string(R"({"containers":[{"name":"c","image":")") + row.wanted + R"("}]})";
+    Cluster cluster;
+    cluster.set_node(node("n1"));
+    cluster.set_node(node("n2", R"("spec":{})", status.c_str()));
+    CHECK(choice(pod("p", spec.c_str()), cluster) == row.choice);
+  }
 }
 
 TEST_CASE("never overcommits, whatever the order (seeded)") {
