@@ -45,7 +45,6 @@ struct PodInfo {
   std::map<std::string, std::string> node_selector;
   std::optional<api::core::v1::NodeAffinity> node_affinity;
   std::vector<std::string> images;
-  std::string pinned_node;      // spec.nodeName asked for before scheduling
   bool gated = false;           // spec.schedulingGates is not empty
   bool never_preempts = false;  // preemptionPolicy: Never
   bool deleting = false;

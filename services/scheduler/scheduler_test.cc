@@ -176,6 +176,17 @@ TEST_CASE("a pod whose bind is under way is known, and counts once however often
   CHECK(cluster.node("n2")->requested.pods == 1);
 }
 
+TEST_CASE("a pod that names its node fits that node only") {
+  const PodInfo named = pod("p", R"({"nodeName":"n2"})");
+  Cluster cluster;
+  cluster.set_node(node("n1"));
+  CHECK(decide(named, cluster, 0, 0).message() ==
+        "0/1 nodes are available: 1 node(s) didn't match the requested node name." + kHopeless);
+  cluster.set_node(node("n2"));
+  cluster.set_node(node("n3"));
+  CHECK(choice(named, cluster) == "n2");
+}
+
 TEST_CASE("among equals, the start and the choice decide") {
   Cluster cluster;
   cluster.set_node(node("n1"));

@@ -7,7 +7,7 @@ const Plugin& node_name_plugin() {
       .name = "NodeName",
       .filter =
           [](const PodInfo& pod, const NodeInfo& node, std::vector<std::string>& reasons) {
-            if (!pod.pinned_node.empty() && pod.pinned_node != node.name)
+            if (!pod.node_name.empty() && pod.node_name != node.name)
               reasons.push_back("node(s) didn't match the requested node name");
           },
       .retry_on = kNodeAdded};
