@@ -1,0 +1,87 @@
+// Bookmarks: how a quiet watch keeps its place in history.
+#include <map>
+#include <catch2/catch.hpp>
+
+#include "libs/common/base/strings.h"
+#include "libs/registry/test_cluster.h"
+
+using namespace coxswain;            // NOLINT: a test
+using namespace coxswain::registry;  // NOLINT
+
+namespace {
+
+const std::string kMaps = "/api/v1/namespaces/default/configmaps";
+
+std::string map_named(const std::string& name) { return R"({"metadata":{"name":")" + name + R"("}})"; }
+
+// Delayed tasks run when the test says that their time has come.
+class TimedExchange : public LocalExchange {
+ public:
+  using LocalExchange::LocalExchange;
+
+  void post(std::int64_t delay_ms, std::function<void()> task) override {
+    if (delay_ms <= 0) return LocalExchange::post(delay_ms, std::move(task));
+    timers_.emplace(now_ms_ + delay_ms, std::move(task));
+  }
+
+  void advance_ms(std::int64_t ms) {
+    const std::int64_t until_ms = now_ms_ + ms;
+    while (!timers_.empty() && timers_.begin()->first <= until_ms) {
+      const auto due = timers_.extract(timers_.begin());
+      now_ms_ = due.key();
+      due.mapped()();
+    }
+    now_ms_ = until_ms;
+  }
+
+ private:
+  std::multimap<std::int64_t, std::function<void()>> timers_;
+  std::int64_t now_ms_ = 0;
+};
+
+struct WatchUnderTest {
+  std::shared_ptr<TimedExchange> exchange;
+
+  WatchUnderTest(Cluster& cluster, const std::string& query)
+      : exchange(std::make_shared<TimedExchange>(make_request("GET", kMaps + "?watch=1" + query))) {
+    cluster.registry->handle(exchange);
+    REQUIRE(exchange->status() == 200);
+  }
+  ~WatchUnderTest() { exchange->close(); }
+
+  // "ADDED a", "BOOKMARK 7": names, and of bookmarks the revision.
+  std::vector<std::string> seen() const {
+    std::vector<std::string> out;
+    for (const std::string& line : split(exchange->body(), '\n')) {
+      if (line.empty()) continue;
+      const auto event = json::parse(line);
+      REQUIRE(event.ok());
+      const std::string type = event->get_string("type");
+      CHECK(event->get_string_path({"object", "kind"}) == "ConfigMap");
+      CHECK(event->get_string_path({"object", "apiVersion"}) == "v1");
+      out.push_back(
+          type + " " +
+          event->get_string_path({"object", "metadata", type == "BOOKMARK" ? "resourceVersion" : "name"}));
+    }
+    return out;
+  }
+};
+
+using Seen = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("a quiet watch gets a bookmark after the interval, if it asked for bookmarks") {
+  Options options;
+  options.bookmark_interval_ms = 60'000;
+  Cluster cluster(options);
+  const std::string revision = std::to_string(cluster.store->revision());
+  WatchUnderTest with(cluster, "&allowWatchBookmarks=true&resourceVersion=" + revision);
+  WatchUnderTest without(cluster, "&resourceVersion=" + revision);
+  with.exchange->advance_ms(59'999);
+  CHECK(with.seen().empty());
+  with.exchange->advance_ms(1);
+  CHECK(with.seen() == Seen{"BOOKMARK " + revision});
+  without.exchange->advance_ms(300'000);
+  CHECK(without.seen().empty());
+}
