@@ -211,6 +211,9 @@ struct Watch : std::enable_shared_from_this<Watch> {
   void tick() {
     if (over) return;
     if (call->core.stopping.load(std::memory_order_relaxed) || call->exchange->closed()) return finish();
+    // Nobody wakes a watch for what does not concern it: how far history went it has to ask.
+    if (bookmarks) pump();
+    if (over) return;
     if (bookmarks && !waiting_for_client && revision > bookmarked) {
       std::vector<http::Chunk> out;
       bookmark(false, out);

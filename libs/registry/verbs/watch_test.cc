@@ -85,3 +85,31 @@ TEST_CASE("a quiet watch gets a bookmark after the interval, if it asked for boo
   without.exchange->advance_ms(300'000);
   CHECK(without.seen().empty());
 }
+
+TEST_CASE("bookmarks follow what happens elsewhere, so that a quiet watch outlives compaction") {
+  Options options;
+  options.bookmark_interval_ms = 1'000;
+  Cluster cluster(options);
+  const std::string before = std::to_string(cluster.store->revision());
+  WatchUnderTest watch(cluster, "&allowWatchBookmarks=true&resourceVersion=" + before);
+  watch.exchange->advance_ms(1'000);
+  cluster.json("POST", "/api/v1/namespaces", 201, map_named("elsewhere"));
+  const std::string after = std::to_string(cluster.store->revision());
+  watch.exchange->advance_ms(1'000);
+  watch.exchange->advance_ms(1'000);  // nothing new: nothing to say
+  CHECK(watch.seen() == Seen{"BOOKMARK " + before, "BOOKMARK " + after});
+}
+
+TEST_CASE("a bookmark comes after the events that it covers") {
+  Options options;
+  options.bookmark_interval_ms = 1'000;
+  Cluster cluster(options);
+  WatchUnderTest watch(
+      cluster, "&allowWatchBookmarks=true&resourceVersion=" + std::to_string(cluster.store->revision()));
+  cluster.json("POST", kMaps, 201, map_named("a"));
+  watch.exchange->advance_ms(1'000);  // before the watch's own thread was woken
+  CHECK(watch.seen() == Seen{"ADDED a", "BOOKMARK " + std::to_string(cluster.store->revision())});
+  cluster.json("POST", kMaps, 201, map_named("b"));
+  CHECK(watch.exchange->wait_body([](const std::string& body) { return body.find("\"b\"") != body.npos; }));
+  CHECK(watch.seen().back() == "ADDED b");
+}
