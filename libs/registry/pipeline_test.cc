@@ -1,4 +1,5 @@
 // The semantics around the rules: dry runs, collections, revisions, subresources, generations, expiry.
+#include <array>
 #include <set>
 #include <catch2/catch.hpp>
 
@@ -394,6 +395,44 @@ TEST_CASE("evictions are deletions with options") {
   CHECK(evict(R"({"gracePeriodSeconds":7})") == 201);
   CHECK(cluster.json("GET", kPods + "/p", 200).find("metadata")->get_int("deletionGracePeriodSeconds") == 7);
   CHECK(cluster.send("POST", kPods + "/p/eviction", R"({"metadata":{"name":"q"}})")->status() == 400);
+}
+
+TEST_CASE("pods are selected by node and phase, and by what these are not") {
+  Cluster cluster;
+  for (const auto& [name, node, phase] : {std::array{"a", "n1", "Running"}, std::array{"b", "n2", "Running"},
+                                          std::array{"c", "n1", "Failed"}, std::array{"d", "", "Pending"}}) {
+    const std::string pod = kPods + "/" + name;
+    cluster.json("POST", kPods, 201,
+                 std::string(R"({"metadata":{"name":")") + name +
+                     R"("},"spec":{"containers":[{"name":"c","image":"i:1"}]}})");
+    if (*node != '\0')
+      cluster.json("POST", pod + "/binding", 201, std::string(R"({"target":{"name":")") + node + R"("}})");
+    cluster.json("PATCH", pod + "/status", 200, std::string(R"({"status":{"phase":")") + phase + R"("}})",
+                 kMerge);
+  }
+  struct Row {
+    const char* selector;
+    std::vector<std::string> names;
+  };
+  const Row rows[] = {
+      {"spec.nodeName=n1", {"a", "c"}},
+      {"spec.nodeName==n2", {"b"}},
+      {"spec.nodeName=", {"d"}},
+      {"spec.nodeName!=n1", {"b", "d"}},
+      {"spec.nodeName!=", {"a", "b", "c"}},
+      {"spec.nodeName=n", {}},
+      {"status.phase=Running", {"a", "b"}},
+      {"status.phase!=Running", {"c", "d"}},
+      {"status.phase!=Succeeded,status.phase!=Failed", {"a", "b", "d"}},
+      {"spec.nodeName=n1,status.phase=Running", {"a"}},
+      {"spec.nodeName=n2,status.phase=Failed", {}},
+  };
+  for (const Row& row : rows) {
+    INFO(row.selector);
+    const std::string query = "?fieldSelector=" + url_encode(row.selector);
+    CHECK(names(cluster.json("GET", kPods + query, 200)) == row.names);
+    CHECK(names(cluster.json("GET", "/api/v1/pods" + query, 200)) == row.names);
+  }
 }
 
 TEST_CASE("events expire") {
