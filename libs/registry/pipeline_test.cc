@@ -263,6 +263,55 @@ TEST_CASE("node ports: kept, released, asked for, used up") {
   CHECK(back.find_path({"spec", "healthCheckNodePort"}) == nullptr);
 }
 
+TEST_CASE("a Service of any type may become any other, and leaves behind what was the old one's") {
+  struct Form {
+    const char* name;
+    const char* spec;   // written as a whole
+    const char* patch;  // what a user changes
+    std::set<std::string> owns;
+  };
+  const std::set<std::string> addressed = {"clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"};
+  const auto with = [&](std::set<std::string> more) {
+    more.insert(addressed.begin(), addressed.end());
+    return more;
+  };
+  const Form forms[] = {
+      {"inside", R"({"ports":[{"port":1}]})", R"({"type":"ClusterIP","externalIPs":null,"externalName":null})",
+       addressed},
+      {"external IPs", R"({"externalIPs":["192.0.2.7"],"ports":[{"port":1}]})",
+       R"({"type":"ClusterIP","externalIPs":["192.0.2.7"],"externalName":null})",
+       with({"externalTrafficPolicy", "externalIPs"})},
+      {"node port", R"({"type":"NodePort","ports":[{"port":1}]})",
+       R"({"type":"NodePort","externalIPs":null,"externalName":null})", with({"externalTrafficPolicy"})},
+      {"balanced", R"({"type":"LoadBalancer","loadBalancerClass":"a.b/c","ports":[{"port":1}]})",
+       R"({"type":"LoadBalancer","loadBalancerClass":"a.b/c","externalIPs":null,"externalName":null})",
+       with({"externalTrafficPolicy", "loadBalancerClass", "allocateLoadBalancerNodePorts"})},
+      {"a name", R"({"type":"ExternalName","externalName":"a.example","ports":[{"port":1}]})",
+       R"({"type":"ExternalName","externalName":"a.example","externalIPs":null})",
+       {"externalName"}},
+  };
+  const auto fields_of = [](const json::Value& service) {
+    std::set<std::string> fields;
+    for (const auto& [key, value] : service.find("spec")->as_object()) fields.insert(key);
+    // Common to all; and upstream leaves the policy for inside with a Service that became a name, too.
+    for (const char* common : {"type", "ports", "sessionAffinity", "internalTrafficPolicy"}) fields.erase(common);
+    return fields;
+  };
+  for (const Form& from : forms) {
+    for (const Form& to : forms) {
+      INFO(from.name << " -> " << to.name);
+      Cluster cluster;
+      cluster.json("POST", kServices, 201,
+                   std::string(R"({"metadata":{"name":"s"},"spec":)") + from.spec + "}");
+      const json::Value now = cluster.json("PATCH", kServices + "/s", 200,
+                                           std::string(R"({"spec":)") + to.patch + "}", kMerge);
+      CHECK(fields_of(now) == to.owns);
+      const bool has_port = now.find_path({"spec", "ports"})->as_array()[0].find("nodePort") != nullptr;
+      CHECK(has_port == (to.owns.count("externalTrafficPolicy") != 0 && to.owns.count("externalIPs") == 0));
+    }
+  }
+}
+
 TEST_CASE("addresses of one family") {
   Cluster cluster;
   const auto post = [&](const std::string& spec) {

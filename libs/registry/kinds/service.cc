@@ -20,6 +20,13 @@ void default_ip_mode(json::Value& object) {
   }
 }
 
+bool reachable_from_outside(const json::Value& spec) {
+  const std::string type = spec.get_string("type");
+  if (type == "NodePort" || type == "LoadBalancer") return true;
+  const json::Value* addresses = spec.find("externalIPs");
+  return type == "ClusterIP" && addresses != nullptr && addresses->is_array() && !addresses->as_array().empty();
+}
+
 void default_object(json::Value& object) {
   json::Value& spec = object["spec"];
   if (!spec.is_object()) return;
@@ -34,11 +41,7 @@ void default_object(json::Value& object) {
   }
   if (spec.get_string("sessionAffinity") == "None") spec.erase("sessionAffinityConfig");
   if (type != "ExternalName") set(spec, "internalTrafficPolicy", "Cluster");
-  const json::Value* external = spec.find("externalIPs");
-  const bool reachable =
-      type == "NodePort" || type == "LoadBalancer" ||
-      (type == "ClusterIP" && external != nullptr && external->is_array() && !external->as_array().empty());
-  if (reachable) set(spec, "externalTrafficPolicy", "Cluster");
+  if (reachable_from_outside(spec)) set(spec, "externalTrafficPolicy", "Cluster");
   default_ip_mode(object);
   if (type == "LoadBalancer" && spec.find("allocateLoadBalancerNodePorts") == nullptr) {
     spec.set("allocateLoadBalancerNodePorts", true);
@@ -58,14 +61,25 @@ void prepare_create(const Context&, json::Value& object) {
   object.set("status", json::Value::object({{"loadBalancer", json::Value::object()}}));
 }
 
-// A change of type takes away what belonged to the old one and was left as it was.
+void drop_if_same(json::Value& spec, const json::Value& before, const char* key) {
+  const json::Value* was = before.find(key);
+  const json::Value* is = spec.find(key);
+  if (was != nullptr && is != nullptr && *was == *is) spec.erase(key);
+}
+
+// What only the old type needed, and was left as it was, goes with that type. Asked for anew, it is refused.
 void prepare_update(const Context&, const json::Value& old, json::Value& object) {
   json::Value* spec = object.find("spec");
-  if (spec == nullptr || spec->get_string("type") != "ClusterIP" ||
-      old.get_string_path({"spec", "type"}) == "ClusterIP")
-    return;
-  const std::string policy = spec->get_string("externalTrafficPolicy");
-  if (policy == old.get_string_path({"spec", "externalTrafficPolicy"})) spec->erase("externalTrafficPolicy");
+  const json::Value* before = old.find("spec");
+  if (spec == nullptr || before == nullptr) return;
+  if (reachable_from_outside(*before) && !reachable_from_outside(*spec))
+    drop_if_same(*spec, *before, "externalTrafficPolicy");
+  if (spec->get_string("type") == "LoadBalancer") return;
+  if (before->get_string("type") == "LoadBalancer") {
+    drop_if_same(*spec, *before, "allocateLoadBalancerNodePorts");
+    drop_if_same(*spec, *before, "loadBalancerClass");
+  }
+  object["status"].set("loadBalancer", json::Value::object());
 }
 
 void validate(const Context&, const json::Value& object, Causes& out) {
