@@ -106,6 +106,8 @@ def test_updates_reach_the_volumes(c):
     wait_until("annotations follow", 20, lambda: 'note="changed"' in sh(c, "cat /down/annotations"))
     wait_until("labels follow", 20, lambda: 'extra="1"' in sh(c, "cat /all/labels"))
     wait_until("projected ConfigMaps follow", 20, lambda: sh(c, "cat /all/conf/a") == "omega")
+    c.kubectl("patch", "secret", "sec", "-n", NS, "-p", '{"stringData":{"key":"found"}}')
+    wait_until("projected Secrets follow", 20, lambda: sh(c, "cat /all/secret/key") == "found")
     check(sh(c, "cat /etc/alpha") == "alpha", "a subPath mount does not")
 
 

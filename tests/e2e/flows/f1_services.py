@@ -1,4 +1,6 @@
 """Flow 1: one YAML with everything; Services reach every pod, from the host and from a pod."""
+import socket
+import subprocess
 import time
 
 from cluster import NODE_IP, check, wait_until
@@ -51,24 +53,63 @@ def test_node_port_from_host(c):
 
 def test_cluster_ip_from_pod_and_hairpin(c):
     ip = cluster_ip(c, "web")
-    pod = c.ready_pods(NS, "app=web")[0]
-    script = f"for i in $(seq 40); do printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {ip} 80 | tail -n 1; done"
-    seen = {line[5:] for line in c.pod_exec(pod, "/bin/sh", "-c", script).split() if line.startswith("name=")}
+    seen = pod_asks(c, ip, 80)
     check(len(seen) == 3, f"a pod reaches all three pods, itself included: {seen}")
 
 
-def test_udp_service(c):
-    import socket
-    ip = cluster_ip(c, "web")
+def pod_asks(c, address, port, tries=40):
+    """The names that a pod sees behind an address."""
+    pod = c.ready_pods(NS, "app=web")[0]
+    script = f"for i in $(seq {tries}); do printf 'GET /cgi-bin/who HTTP/1.0\\r\\n\\r\\n' | nc -w 2 {address} {port} | tail -n 1; done"
+    return {line[5:] for line in c.pod_exec(pod, "/bin/sh", "-c", script).split() if line.startswith("name=")}
+
+
+def test_node_port_from_pod(c):
+    seen = pod_asks(c, NODE_IP, 30123)
+    check(len(seen) == 3, f"a pod reaches all three pods through the NodePort: {seen}")
+
+
+def test_external_ip(c):
+    c.kubectl("patch", "service", "web", "-n", NS, "-p", '{"spec":{"externalIPs":["192.0.2.77"]}}')
+    wait_until("the external address answers", 5, lambda: c.curl("http://192.0.2.77/cgi-bin/who"))
+    seen = names_seen(lambda: c.curl("http://192.0.2.77/cgi-bin/who"), 3)
+    check(len(seen) == 3, f"the external address reaches all three pods: {seen}")
+    seen = pod_asks(c, "192.0.2.77", 80)
+    check(len(seen) == 3, f"from a pod too: {seen}")
+    c.kubectl("patch", "service", "web", "-n", NS, "-p", '{"spec":{"externalIPs":null}}')
+
+    def closed():
+        try:
+            c.curl("http://192.0.2.77/cgi-bin/who", timeout=1)
+        except subprocess.CalledProcessError:
+            return True
+    wait_until("and no longer than it is there", 10, closed)
+
+
+def udp_names(address, port, wanted):
     seen = set()
     for _ in range(60):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.settimeout(2)
-            s.sendto(b"hello", (ip, 53))
+            s.sendto(b"hello", (address, port))
             seen.add(s.recv(200).decode())
-        if len(seen) == 3:
+        if len(seen) == wanted:
             break
+    return seen
+
+
+def test_udp_service(c):
+    ip = cluster_ip(c, "web")
+    seen = udp_names(ip, 53, 3)
     check(len(seen) == 3, f"UDP reaches all three pods: {seen}")
+    port = next(p["nodePort"] for p in c.get("service", "web-node", "-n", NS)["spec"]["ports"] if p["protocol"] == "UDP")
+    seen = udp_names(NODE_IP, port, 3)
+    check(len(seen) == 3, f"a UDP node port too: {seen}")
+    pod = c.ready_pods(NS, "app=web")[0]
+    for address, at in ((ip, 53), (NODE_IP, port)):
+        script = f"for i in $(seq 40); do /app/udp {address} {at}; done"
+        seen = set(c.pod_exec(pod, "/bin/sh", "-c", script).split())
+        check(len(seen) == 3, f"from a pod too, itself included, through {address}: {seen}")
 
 
 def test_session_affinity(c):

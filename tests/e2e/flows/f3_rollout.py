@@ -1,6 +1,7 @@
 """Flow 3: rolling update and undo under load lose no request; scaling works."""
 import subprocess
 import threading
+import time
 
 from cluster import check, wait_until
 from flows.manifests import deployment, namespace, service
@@ -39,14 +40,16 @@ def test_rolling_update_and_undo_without_a_failed_request(c):
     c.wait_ready(NS, "app=web", 3)
     url = f"http://{c.get('service', 'web', '-n', NS)['spec']['clusterIP']}/cgi-bin/who"
     wait_until("answers", 5, lambda: c.curl(url))
-    load = Load(url)
-    load.start()
+    loads = [Load(url) for _ in range(3)]
+    for load in loads:
+        load.start()
     c.kubectl("set", "env", "deployment/web", "-n", NS, "VERSION=2")
     c.kubectl("rollout", "status", "deployment/web", "-n", NS, "--timeout=90s")
     check("2" in c.kubectl("rollout", "history", "deployment/web", "-n", NS), "two revisions")
     c.kubectl("rollout", "undo", "deployment/web", "-n", NS)
     c.kubectl("rollout", "status", "deployment/web", "-n", NS, "--timeout=90s")
-    load.finish()
+    for load in loads:
+        load.finish()
     env = c.get("deployment", "web", "-n", NS)["spec"]["template"]["spec"]["containers"][0]["env"]
     check(all(e["name"] != "VERSION" for e in env), "undo took the change back")
 
@@ -55,10 +58,13 @@ def test_pause_and_resume(c):
     wait_until("the rollout before is over", 30, lambda: len(c.pods(NS, "app=web")) == 3)
     c.kubectl("rollout", "pause", "deployment/web", "-n", NS)
     c.kubectl("set", "env", "deployment/web", "-n", NS, "PAUSED=1")
-    before = {p["metadata"]["name"] for p in c.pods(NS, "app=web")}
-    check(before == {p["metadata"]["name"] for p in c.ready_pods(NS, "app=web")}, "nothing moves while paused")
+    before = {p["metadata"]["uid"] for p in c.pods(NS, "app=web")}
+    time.sleep(3)
+    check(before == {p["metadata"]["uid"] for p in c.ready_pods(NS, "app=web")}, "nothing moves while paused")
     c.kubectl("rollout", "resume", "deployment/web", "-n", NS)
     c.kubectl("rollout", "status", "deployment/web", "-n", NS, "--timeout=90s")
+    for p in c.ready_pods(NS, "app=web"):
+        check({"name": "PAUSED", "value": "1"} in p["spec"]["containers"][0]["env"], "what was set while paused arrived")
     c.kubectl("rollout", "restart", "deployment/web", "-n", NS)
     c.kubectl("rollout", "status", "deployment/web", "-n", NS, "--timeout=90s")
 

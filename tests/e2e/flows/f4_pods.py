@@ -27,7 +27,7 @@ BODY = """  terminationGracePeriodSeconds: 1
     - {name: COLOR, valueFrom: {configMapKeyRef: {name: conf, key: color}}}
     - {name: TOKEN, valueFrom: {secretKeyRef: {name: sec, key: token}}}
     - {name: GREETING, value: "hello $(COLOR)"}
-    envFrom: [{configMapRef: {name: conf}, prefix: CONF_}]
+    envFrom: [{configMapRef: {name: conf}, prefix: CONF_}, {secretRef: {name: sec}}]
     volumeMounts:
     - {name: shared, mountPath: /shared}
     - {name: conf, mountPath: /conf}
@@ -55,7 +55,7 @@ def sh(c, container, script):
 def test_environment_and_volumes(c):
     c.apply(namespace(NS) + "---" + CONFIG + pod("multi", NS, BODY))
     c.wait_ready(NS, "app=multi", 1)
-    check(sh(c, "main", "echo $COLOR,$TOKEN,$GREETING,$CONF_size") == "blue,s3cret,hello blue,10", "env and envFrom")
+    check(sh(c, "main", "echo $COLOR,$TOKEN,$GREETING,$CONF_size,$token") == "blue,s3cret,hello blue,10,s3cret", "env and envFrom")
     check(sh(c, "main", "cat /conf/color; cat /sec/token") == "blues3cret", "ConfigMap and Secret volumes")
     check(sh(c, "main", "cat /shared/order") == "one\ntwo", "init containers ran in order")
 

@@ -2,7 +2,7 @@
 import time
 
 from cluster import check, wait_until
-from flows.manifests import deployment, namespace, pod
+from flows.manifests import deployment, namespace, pod, service
 
 NS = "gone"
 
@@ -12,13 +12,24 @@ def exists(c, *arguments):
 
 
 def test_namespace_takes_everything(c):
-    c.apply(namespace(NS) + "---" + deployment("web", NS, replicas=2))
+    c.apply("---".join([namespace(NS), deployment("web", NS, replicas=2), service("web", NS)]))
+    c.kubectl("create", "configmap", "cm", "-n", NS)
+    c.kubectl("create", "secret", "generic", "sec", "-n", NS)
     pods = c.wait_ready(NS, "app=web", 2)
-    ids = [s["containerID"].split("//")[1] for p in pods for s in p["status"]["containerStatuses"]]
+    uids = {p["metadata"]["uid"] for p in pods}
+
+    def containers():
+        lines = c.docker("ps", "-a", "--no-trunc", "--format", "{{.ID}} {{.Labels}}").splitlines()
+        return [line for line in lines if any(uid in line for uid in uids)]
+    check(len(containers()) == 4, f"two pods, a sandbox and a container each: {containers()}")
+    kinds = [k for k in c.kubectl("api-resources", "--namespaced", "--verbs=list", "-o", "name").split() if k]
+    counted = {kind: len(c.get(kind, "-n", NS)["items"]) for kind in kinds}
+    check(sum(1 for n in counted.values() if n) >= 8, f"many kinds are in it: {counted}")
     c.kubectl("delete", "namespace", NS, "--timeout=90s")
     check(not exists(c, "namespace", NS), "the namespace is gone")
-    running = c.docker("ps", "-q", "--no-trunc")
-    check(all(i not in running for i in ids), "its containers are gone")
+    left = {kind: len(c.get(kind, "-n", NS)["items"]) for kind in kinds}
+    check(not any(left.values()), f"and everything that was in it: {left}")
+    check(not containers(), f"its containers are gone, stopped ones and sandboxes too: {containers()}")
 
 
 def test_cascades(c):
@@ -60,7 +71,8 @@ def test_graceful_termination(c):
     c.kubectl("delete", "pod", "polite")
     took = time.monotonic() - started
     text = logs.communicate(timeout=10)[0]
-    check("pre-stop" in text and "got-term" in text and "done" in text, f"preStop, then SIGTERM, then its own end: {text!r}")
+    said = [word for word in text.split() if word in ("pre-stop", "got-term", "done")]
+    check(said == ["pre-stop", "got-term", "done"], f"preStop, then SIGTERM, then its own end: {text!r}")
     check(took < 15, f"it did not wait for the whole grace period: {took:.1f} s")
 
 
