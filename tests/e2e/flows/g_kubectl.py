@@ -1,8 +1,10 @@
 """The kubectl verbs that the flows do not use already."""
 import json
 import subprocess
+import time
 
 from cluster import NODE, check, wait_until
+from flows.manifests import pod
 
 NS = "verbs"
 
@@ -15,9 +17,15 @@ def test_basics(c):
     check("apps/v1" in c.kubectl("api-versions"), "api-versions")
     if c.kubectl_minor >= 28:
         check("kubernetes-admin" in c.kubectl("auth", "whoami"), "auth whoami")
-    for path in ("pod.spec", "deployment.spec", "service.spec", "pod.spec.containers"):
+    for path, field in (("pod.spec", "nodeSelector"), ("deployment.spec", "strategy"), ("service.spec", "clusterIP"),
+                        ("pod.spec.containers", "livenessProbe")):
         text = c.kubectl("explain", path)
-        check("FIELDS" in text and "<" in text, f"explain {path}")
+        fields = [line for line in text[text.index("FIELDS"):].splitlines() if "\t<" in line]
+        check(len(fields) > 5 and any(line.split()[0] == field for line in fields), f"explain {path}: {text}")
+        # Words of our own under every field.
+        after = text[text.index("FIELDS"):].splitlines()
+        bare = [line for line, below in zip(after, [*after[1:], ""]) if "\t<" in line and not below.strip()]
+        check(not bare, f"explain {path} describes every field: {bare}")
     c.kubectl("create", "namespace", NS)
 
 
@@ -72,10 +80,12 @@ def test_get_forms(c):
     check("kind: Pod" in c.kubectl("get", "pod", "one", "-o", "yaml", *n), "yaml")
     check("web" in c.kubectl("get", "pods", "-l", "app=web", *n), "-l")
     check("one" not in c.kubectl("get", "pods", "-l", "app=web", *n), "-l leaves others out")
-    check("one" in c.kubectl("get", "pods", "--field-selector=status.phase=Running", *n), "--field-selector")
+    for selector, there in (("status.phase=Running", True), ("status.phase!=Running", False), (f"spec.nodeName={NODE}", True),
+                            ("spec.nodeName=other", False), ("metadata.name=one", True), ("metadata.name=two", False)):
+        check(("one" in c.kubectl("get", "pods", f"--field-selector={selector}", *n)) == there, f"--field-selector={selector}")
     check("verbs" in c.kubectl("get", "pods", "-A"), "-A")
-    check("one" in c.kubectl("get", "pods", "--sort-by=.metadata.name", *n), "--sort-by")
-    check("one" in c.kubectl("get", "pods", "--chunk-size=1", *n), "--chunk-size")
+    chunked = [line.split()[0] for line in c.kubectl("get", "pods", "--chunk-size=1", "--no-headers", *n).splitlines()]
+    check(len(chunked) == len(set(chunked)) == len(c.pods(NS)), f"--chunk-size: every pod once: {chunked}")
     check("service/svc" in c.kubectl("get", "all", *n), "get all")
     check(json.loads(c.kubectl("get", "pod", "one", "-o", "json", *n))["kind"] == "Pod", "json")
     columns = c.kubectl("get", "pods", "-o", "custom-columns=N:.metadata.name,P:.status.phase", *n).split("\n")
@@ -86,6 +96,9 @@ def test_get_forms(c):
     check("NAME" not in c.kubectl("get", "pods", "--no-headers", *n), "--no-headers")
     names = [line.split()[0] for line in c.kubectl("get", "pods", "--sort-by=.metadata.name", "--no-headers", *n).splitlines()]
     check(names == sorted(names), f"--sort-by: {names}")
+    for key in ("{.metadata.creationTimestamp}", "{.metadata.uid}"):
+        values = c.kubectl("get", "pods", f"--sort-by={key}", "-o", "jsonpath={range .items[*]}" + key + "{'\\n'}{end}", *n).split()
+        check(values == sorted(values) and len(values) > 2, f"--sort-by={key}: {values}")
     check(c.kubectl("get", "--raw", "/readyz") == "ok", "--raw")
     watcher = subprocess.Popen([c.kubectl_binary, "get", "configmaps", "-w", "-o", "name", *n], stdout=subprocess.PIPE, text=True,
                                env=c.environment())
@@ -181,8 +194,12 @@ def test_rollouts(c):
     check(c.kubectl("rollout", "undo", "deployment/web", *n, ok=False).returncode != 0, "a paused rollout cannot be undone")
     c.kubectl("rollout", "resume", "deployment/web", *n)
     c.kubectl("rollout", "undo", "deployment/web", *n)
+    c.kubectl("rollout", "status", "deployment/web", "--timeout=60s", *n)
+    before = {p["metadata"]["uid"] for p in c.ready_pods(NS, "app=web")}
     c.kubectl("rollout", "restart", "deployment/web", *n)
     c.kubectl("rollout", "status", "deployment/web", "--timeout=60s", *n)
+    after = {p["metadata"]["uid"] for p in c.ready_pods(NS, "app=web")}
+    check(before and after and not before & after, f"restart replaces every pod: {before} {after}")
     container = c.get("deployment", "web", *n)["spec"]["template"]["spec"]["containers"][0]
     check({"name": "COLOR", "value": "blue"} in container["env"], f"undo: {container}")
     c.kubectl("set", "image", "deployment/web", "e2e=registry.invalid/none:1", *n)
@@ -228,6 +245,9 @@ def test_curl_in_json_and_yaml(c):
     status, text = c.api("GET", f"{base}?watch=1&resourceVersion={version}&timeoutSeconds=1")
     events = [json.loads(line) for line in text.splitlines() if line]
     check(status == 200 and [e["type"] for e in events if e["object"]["metadata"]["name"] == "by-yaml"] == ["MODIFIED"] * 3, text)
+    status, text = c.api("GET", f"{base}?watch=1&resourceVersion={version}&timeoutSeconds=1", accept="application/yaml")
+    documents = [d for d in text.split("---\n") if "name: by-yaml" in d]
+    check(status == 200 and len(documents) == 3 and all(d.startswith("type: MODIFIED\n") for d in documents), f"watch YAML: {text}")
     for name in ("by-yaml", "by-json"):
         status, text = c.api("DELETE", f"{base}/{name}")
         check(status == 200, f"DELETE: {status} {text}")
@@ -256,8 +276,21 @@ def test_logs(c):
     wait_until("a log line", 10, lambda: "starting one" in c.kubectl("logs", "one", *n))
     check(c.kubectl("logs", "one", "--tail=1", *n).count("\n") == 1, "--tail")
     check("starting" in c.kubectl("logs", "one", "--since=10m", "--timestamps", *n), "--since")
-    check("starting" in c.kubectl("logs", "-l", "app=web", "--all-containers", *n), "-l --all-containers")
+    check("starting" in c.kubectl("logs", "-l", "app=web", *n), "-l")
     check("starting" in c.kubectl("logs", "deployment/web", "-c", "e2e", *n), "of a Deployment, -c")
+    c.apply(pod("twins", NS, """  containers:
+  - {name: a, image: "coxswain/e2e:1", command: [/bin/sh, -c, "echo from-a; sleep 4; echo late-a; exec sleep 1000"]}
+  - {name: b, image: "coxswain/e2e:1", command: [/bin/sh, -c, "echo from-b; exec sleep 1000"]}
+"""))
+    wait_until("the last line", 30, lambda: "late-a" in c.kubectl("logs", "twins", "-c", "a", *n))
+    check(c.kubectl("logs", "twins", "-c", "a", *n).split() == ["from-a", "late-a"], "-c a")
+    check(c.kubectl("logs", "twins", "-c", "b", *n).split() == ["from-b"], "-c b")
+    check(sorted(c.kubectl("logs", "twins", "--all-containers", *n).split()) == ["from-a", "from-b", "late-a"], "--all-containers")
+    stamp = c.kubectl("logs", "twins", "-c", "a", "--timestamps", "--tail=1", *n).split()[0]
+    check(c.kubectl("logs", "twins", "-c", "a", f"--since-time={stamp}", *n).split() == ["late-a"], f"--since-time={stamp}")
+    time.sleep(2)
+    check(c.kubectl("logs", "twins", "-c", "b", "--since=2s", *n) == "", "--since leaves older lines out")
+    c.kubectl("delete", "pod", "twins", "--grace-period=0", "--force", *n)
     c.kubectl("run", "short", *n, "--image=coxswain/e2e:1", "--restart=Never", "--command", "--", "/bin/sh", "-c",
               "echo first; sleep 2; echo last")
     wait_until("it starts", 20, lambda: "first" in c.kubectl("logs", "short", *n))
@@ -271,7 +304,13 @@ def test_logs(c):
 def test_delete(c):
     n = ["-n", NS]
     c.kubectl("delete", "pod", "one", "--grace-period=1", *n)
+    for name, color in (("x1", "red"), ("x2", "red"), ("y1", "blue")):
+        c.kubectl("create", "configmap", name, *n)
+        c.kubectl("label", "configmap", name, f"color={color}", *n)
     c.kubectl("delete", "configmap", "-l", "nothing=matches", *n)
+    c.kubectl("delete", "configmap", "-l", "color=red", *n)
+    left = {m["metadata"]["name"] for m in c.get("configmaps", *n)["items"]}
+    check("y1" in left and not {"x1", "x2"} & left, f"delete -l takes what matches: {left}")
     c.kubectl("delete", "configmap", "--all", *n)
     c.kubectl("delete", "pod", "short", "--force", "--grace-period=0", *n)
     c.kubectl("delete", "pod", "short", "--ignore-not-found", *n)
