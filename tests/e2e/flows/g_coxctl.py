@@ -61,12 +61,30 @@ def test_mistakes_get_an_answer(c):
                                           stdin="apiVersion: v9\nkind: Pot\nmetadata: {name: x}\n").stderr, "a wrong kind in a file")
 
 
+def complete(c):
+    """What bash offers after `coxctl de` and after `coxctl get dep`."""
+    script = rf"""source <({c.bin}/coxctl completion bash)
+COMP_WORDS=(coxctl "$@"); COMP_CWORD=$#; COMP_LINE="coxctl $*"; COMP_POINT=${{#COMP_LINE}}
+$(complete -p coxctl | sed 's/.*-F \([^ ]*\) .*/\1/')
+echo "${{COMPREPLY[@]}}"
+"""
+    def offered(*words):
+        return subprocess.run(["bash", "-c", script, "bash", *words], capture_output=True, text=True, check=True,
+                              env=dict(c.environment(), PATH=f"{c.bin}:/usr/bin:/bin")).stdout.split()
+    check({"describe", "delete"} <= set(offered("de")), f"commands: {offered('de')}")
+    check("deployments" in offered("get", "dep"), f"kinds: {offered('get', 'dep')}")
+
+
 def test_describe_logs_scale_delete(c):
     pod = c.ready_pods(NS, "app=web")[0]["metadata"]["name"]
     check("Events:" in coxctl(c, "describe", "pod", pod, "-n", NS), "describe")
     check("starting " + pod in coxctl(c, "logs", pod, "-n", NS), "logs")
     check("scaled" in coxctl(c, "scale", "deployment/web", "-n", NS, "--replicas=1"), "scale")
     check("v1.36" in coxctl(c, "version"), "version")
-    check("_coxctl" in coxctl(c, "completion", "bash"), "completion")
+    complete(c)
+    for command in ("get", "describe", "apply", "delete", "logs", "scale", "version", "completion"):
+        text = coxctl(c, command, "--help")
+        check(f"coxctl {command}" in text, f"{command} --help: {text}")
+        check(command in coxctl(c, "--help"), f"--help lists {command}")
     coxctl(c, "delete", "namespace", NS)
     check(c.kubectl("get", "namespace", NS, ok=False).returncode != 0, "gone")
