@@ -14,6 +14,7 @@
 
 #include "libs/common/base/strings.h"
 #include "libs/common/log/log.h"
+#include "libs/common/metrics/metrics.h"
 #include "libs/http/server.h"
 
 namespace coxswain::client {
@@ -22,7 +23,7 @@ namespace {
 void answer(Daemon& daemon, std::shared_ptr<http::Exchange> exchange) {
   const std::string& path = exchange->request().path;
   http::Response response;
-  response.headers.emplace_back("Content-Type", "text/plain; charset=utf-8");
+  response.headers.emplace_back("Content-Type", std::string(metrics::kContentType));
   if (path == "/healthz" || path == "/livez" || path == "/readyz") {
     response.body.push_back(http::Chunk::of(daemon.health(&response.status)));
   } else if (path == "/metrics") {
@@ -75,31 +76,40 @@ void watch_signals(Daemon& daemon, const DaemonOptions& options, const sigset_t&
 
 }  // namespace
 
-void Daemon::add_health_check(std::string name, std::function<std::string()> check) {
+Daemon::Registration Daemon::add_health_check(std::string name, std::function<std::string()> check) {
   std::lock_guard lock(mutex_);
-  checks_.emplace_back(std::move(name), std::move(check));
+  checks_.push_back({++next_id_, std::move(name), std::move(check)});
+  return {*this, next_id_};
 }
 
-void Daemon::add_metrics(std::function<void(std::string&)> write) {
+Daemon::Registration Daemon::add_metrics(std::function<void(std::string&)> write) {
   std::lock_guard lock(mutex_);
-  metrics_.push_back(std::move(write));
+  metrics_.push_back({++next_id_, std::move(write)});
+  return {*this, next_id_};
+}
+
+void Daemon::remove(std::uint64_t id) {
+  std::lock_guard lock(mutex_);
+  std::erase_if(checks_, [id](const Check& check) { return check.id == id; });
+  std::erase_if(metrics_, [id](const Writer& writer) { return writer.id == id; });
 }
 
 std::string Daemon::health(int* status) const {
   std::lock_guard lock(mutex_);
   std::string failures;
-  for (const auto& [name, check] : checks_) {
-    const std::string problem = check();
-    if (!problem.empty()) failures += name + ": " + problem + "\n";
+  for (const Check& check : checks_) {
+    const std::string problem = check.problem();
+    if (!problem.empty()) failures += check.name + ": " + problem + "\n";
   }
   *status = failures.empty() ? 200 : 500;
   return failures.empty() ? "ok" : failures;
 }
 
 std::string Daemon::metrics() const {
-  std::lock_guard lock(mutex_);
   std::string out;
-  for (const auto& write : metrics_) write(out);
+  metrics::process(out);
+  std::lock_guard lock(mutex_);
+  for (const Writer& writer : metrics_) writer.write(out);
   return out;
 }
 

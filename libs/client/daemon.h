@@ -8,6 +8,7 @@
 #include <mutex>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "libs/common/base/result.h"
@@ -25,13 +26,29 @@ struct DaemonOptions {
 // Thread-safe.
 class Daemon {
  public:
+  // While it lives, what was added is asked. Keep it no longer than what the function refers to.
+  class [[nodiscard]] Registration {
+   public:
+    Registration(Daemon& daemon, std::uint64_t id) : daemon_(&daemon), id_(id) {}
+    Registration(Registration&& other) noexcept
+        : daemon_(std::exchange(other.daemon_, nullptr)), id_(other.id_) {}
+    Registration& operator=(Registration&&) = delete;
+    ~Registration() {
+      if (daemon_ != nullptr) daemon_->remove(id_);
+    }
+
+   private:
+    Daemon* daemon_;
+    std::uint64_t id_;
+  };
+
   // Fires on SIGTERM or SIGINT, or when the body asks.
   std::stop_token stop_token() const { return stop_.get_token(); }
   void request_stop() { stop_.request_stop(); }
   // /healthz answers 500 with the text while a check returns one; "" is healthy.
-  void add_health_check(std::string name, std::function<std::string()> check);
+  Registration add_health_check(std::string name, std::function<std::string()> check);
   // Appends Prometheus text to /metrics. Must not block.
-  void add_metrics(std::function<void(std::string&)> write);
+  Registration add_metrics(std::function<void(std::string&)> write);
 
   std::string health(int* status) const;
   std::string metrics() const;
@@ -39,8 +56,20 @@ class Daemon {
  private:
   std::stop_source stop_;
   mutable std::mutex mutex_;
-  std::vector<std::pair<std::string, std::function<std::string()>>> checks_;  // guarded by mutex_
-  std::vector<std::function<void(std::string&)>> metrics_;                    // guarded by mutex_
+  struct Check {
+    std::uint64_t id;
+    std::string name;
+    std::function<std::string()> problem;
+  };
+  struct Writer {
+    std::uint64_t id;
+    std::function<void(std::string&)> write;
+  };
+  void remove(std::uint64_t id);
+
+  std::uint64_t next_id_ = 0;  // guarded by mutex_, like those below
+  std::vector<Check> checks_;
+  std::vector<Writer> metrics_;
 };
 
 // Call from main with no other thread running: it blocks SIGTERM and SIGINT for all threads to come

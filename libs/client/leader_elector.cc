@@ -3,13 +3,13 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstdlib>
 #include <string_view>
 #include <thread>
 
 #include "libs/client/reflector.h"
 #include "libs/common/log/log.h"
+#include "libs/common/metrics/metrics.h"
 
 namespace coxswain::client {
 namespace {
@@ -146,7 +146,9 @@ bool LeaderElector::run(std::stop_token stop, const std::function<void(std::stop
       }
     }
   });
+  leads_.store(true);
   lead(leading.get_token());
+  leads_.store(false);
   renewer.request_stop();
   renewer.join();
   if (lost.load()) {
@@ -155,6 +157,12 @@ bool LeaderElector::run(std::stop_token stop, const std::function<void(std::stop
   }
   release();
   return true;
+}
+
+void LeaderElector::write_metrics(std::string& out) const {
+  const std::string_view name = "leader_election_master_status";
+  metrics::family(out, name, "gauge", "1 while this candidate leads.");
+  metrics::sample(out, name, "name=\"" + options_.name + "\"", leads_.load() ? 1 : 0);
 }
 
 }  // namespace coxswain::client

@@ -5,6 +5,7 @@
 // the record has not changed.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -37,6 +38,8 @@ class LeaderElector {
   // One attempt to take or renew; true while this candidate holds the lease. For run() and tests.
   bool try_acquire_or_renew();
   void release();
+  // Whether this candidate leads, as Prometheus text. Any thread.
+  void write_metrics(std::string& out) const;
   const std::string& identity() const { return options_.identity; }
 
  private:
@@ -54,6 +57,7 @@ class LeaderElector {
   ApiClient client_;  // own: its calls are as short as the retry period, see run()
   LeaderElectionOptions options_;
   Clock& clock_;
+  std::atomic<bool> leads_{false};
   Record observed_;  // used by one thread at a time
   std::optional<std::int64_t> observed_ms_;
 };

@@ -8,16 +8,18 @@
 #include "libs/api/openapi/gnostic.h"
 #include "libs/api/openapi/openapi.h"
 #include "libs/common/base/strings.h"
+#include "libs/common/metrics/metrics.h"
 
 namespace coxswain::registry {
 namespace {
 
 constexpr const char* kGitVersion = "v1.36.0+coxswain.0.1.0";
 
-void respond_text(const CallPtr& call, int code, std::string text) {
+void respond_text(const CallPtr& call, int code, std::string text,
+                  std::string_view type = "text/plain; charset=utf-8") {
   http::Response response;
   response.status = code;
-  response.headers.emplace_back("Content-Type", "text/plain; charset=utf-8");
+  response.headers.emplace_back("Content-Type", std::string(type));
   response.headers.emplace_back("X-Content-Type-Options", "nosniff");
   response.body.push_back(http::Chunk::of(std::move(text)));
   respond_raw(call, std::move(response));
@@ -237,7 +239,8 @@ bool handle_nonresource(const CallPtr& call) {
   if (path == "/") return respond_root(call), true;
   if (path == "/version") return respond_version(call), true;
   if (path == "/metrics") {
-    return respond_text(call, 200, call->core.metrics.text(call->core.store.stats())), true;
+    return respond_text(call, 200, call->core.metrics.text(call->core.store.stats()), metrics::kContentType),
+           true;
   }
   return handle_health(call, path) || handle_openapi(call, path) || handle_discovery(call, path);
 }

@@ -51,6 +51,7 @@ Result<void> run_manager(client::Daemon& daemon, ManagerOptions options) {
     return {};
   }
   client::LeaderElector elector(*client, {.ns = options.lease_namespace, .name = "kube-controller-manager"});
+  const auto leading = daemon.add_metrics([&](std::string& out) { elector.write_metrics(out); });
   const bool kept = elector.run(daemon.stop_token(), [&](std::stop_token stop) {
     // Calls in flight must not outlive the lease: whoever lost it drops everything and stands by anew.
     const std::stop_callback on_lost(stop, [&daemon] {

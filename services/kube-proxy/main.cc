@@ -59,7 +59,7 @@ Result<void> run(const Options& options, client::Daemon& daemon) {
   auto& services = informers.get<api::core::v1::Service>();
   auto& slices = informers.get<api::discovery::v1::EndpointSlice>();
   std::atomic<bool> healthy{false};
-  daemon.add_health_check("rules", [&healthy] {
+  const auto rules_check = daemon.add_health_check("rules", [&healthy] {
     return healthy.load() ? std::string() : std::string("the rules are not in place yet");
   });
 

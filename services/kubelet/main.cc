@@ -109,8 +109,8 @@ Result<void> run(const Flags& flags, client::Daemon& daemon) {
       *client, *runtime, node, [&] { return pods.runtime_ok(); },
       [&](bool ready, const std::string& why) { pods.set_network_ready(ready, why); });
   agent.start();
-  daemon.add_health_check("runtime",
-                          [&] { return pods.runtime_ok() ? "" : "the container runtime does not answer"; });
+  const auto runtime_check = daemon.add_health_check(
+      "runtime", [&] { return pods.runtime_ok() ? "" : "the container runtime does not answer"; });
 
   client::ReflectorOptions mine;
   mine.backoff_max_ms = 1000;  // one watch: ask again at once when the server is back

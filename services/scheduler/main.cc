@@ -21,7 +21,7 @@ struct Options {
 Result<void> run(const Options& options, client::Daemon& daemon) {
   COX_ASSIGN_OR_RETURN(auto api, client::ApiClient::from_kubeconfig(options.kubeconfig, "kube-scheduler"));
   scheduler::Scheduler scheduler(*api, options.scheduler);
-  daemon.add_metrics([&scheduler](std::string& out) { scheduler.write_metrics(out); });
+  const auto metrics = daemon.add_metrics([&](std::string& out) { scheduler.write_metrics(out); });
   if (!options.leader_elect) {
     scheduler.run(daemon.stop_token());
     return {};
@@ -29,6 +29,7 @@ Result<void> run(const Options& options, client::Daemon& daemon) {
   client::LeaderElectionOptions election;
   election.name = "kube-scheduler";
   client::LeaderElector elector(*api, election);
+  const auto leading = daemon.add_metrics([&](std::string& out) { elector.write_metrics(out); });
   if (!elector.run(daemon.stop_token(), [&](std::stop_token leading) { scheduler.run(leading); })) {
     // All that was assumed may be wrong now: forget it, and stand by anew.
     client::restart_process();

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "libs/common/log/log.h"
+#include "libs/common/metrics/metrics.h"
 
 namespace coxswain::scheduler {
 namespace {
@@ -172,11 +173,12 @@ void Scheduler::work(std::stop_token stop) {
 
 void Scheduler::write_metrics(std::string& out) const {
   std::lock_guard lock(mutex_);
-  out += "# TYPE scheduler_schedule_attempts_total counter\n";
-  out += "scheduler_schedule_attempts_total{result=\"scheduled\"} " + std::to_string(scheduled_) + "\n";
-  out += "scheduler_schedule_attempts_total{result=\"unschedulable\"} " + std::to_string(failed_) + "\n";
-  out +=
-      "# TYPE scheduler_pending_pods gauge\nscheduler_pending_pods " + std::to_string(queue_.size()) + "\n";
+  const std::string_view attempts = "scheduler_schedule_attempts_total";
+  metrics::family(out, attempts, "counter", "Attempts to find a node, by their end.");
+  metrics::sample(out, attempts, "result=\"scheduled\"", static_cast<std::int64_t>(scheduled_));
+  metrics::sample(out, attempts, "result=\"unschedulable\"", static_cast<std::int64_t>(failed_));
+  metrics::family(out, "scheduler_pending_pods", "gauge", "Pods without a node.");
+  metrics::sample(out, "scheduler_pending_pods", "", static_cast<std::int64_t>(queue_.size()));
 }
 
 }  // namespace coxswain::scheduler

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Bad input over the wire: the right Status comes back and nothing changes."""
+import re
 from server import *
 
 YAML = {"Content-Type": "application/yaml"}
@@ -36,8 +37,15 @@ def test_bodies(s):
     ]
     for body, headers, what in rows:
         refused(s.call("POST", MAPS, body, headers), 400, "BadRequest", what)
-    position = s.call("POST", MAPS, '{"metadata": {"name": }}', JSON).json()["message"]
-    check(any(character.isdigit() for character in position), f"a position is said: {position}")
+    protobuf = {"Content-Type": "application/vnd.kubernetes.protobuf"}
+    for body, headers, place in (('{"metadata": {"name": }}', JSON, "22"), ("metadata:\n  name: a\n   b: c\n", YAML, "line 3"),
+                                 (b"k8s\0\x0a\x0d\x0a\x02v1\x12\x07Con", protobuf, "byte")):
+        message = s.call("POST", MAPS, body, headers).json()["message"]
+        check(re.search(rf"\b{place}\b", message), f"{place} is said: {message}")
+    largest = 3 * 1024 * 1024
+    frame = '{"metadata":{"name":"large"},"data":{"v":"%s"}}'
+    for size, code in ((largest, 422), (largest + 1, 413)):  # a ConfigMap holds 1 MiB: what is read is refused for that
+        equal(s.call("POST", MAPS, frame % ("x" * (size - len(frame) + 2)), JSON).status, code, f"{size} bytes")
     refused(s.call("POST", MAPS, "x" * 4_000_000, JSON), 413, "RequestEntityTooLarge", "4 MB")
     refused(s.call("POST", MAPS, "{}", {"Content-Type": "text/html"}), 415, "UnsupportedMediaType", "text/html")
     refused(s.call("GET", "/apis/none/v1/things"), 404, "NotFound", "an unknown group")

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What the other daemons say when they are started wrongly, and how they wait for what is not there yet."""
+import re
 from server import *
 
 DAEMONS = ("scheduler", "controller-manager", "kubelet", "kube-proxy")
@@ -16,9 +17,9 @@ def kubeconfig(s, daemon):
                 and (p.stem == daemon or daemon == "kubelet"))
 
 
-def arguments(s, daemon, *flags, config=None, port=None):
+def arguments(s, daemon, *flags, config=None, port=None, health=None):
     out = [pathlib.Path(s.binary).parent / daemon, "--kubeconfig", config or kubeconfig(s, daemon),
-           "--healthz-bind-address", f"127.0.0.1:{free_port()}"]
+           "--healthz-bind-address", f"127.0.0.1:{health or free_port()}"]
     if daemon in ("kubelet", "kube-proxy"):
         out += ["--node-name", "here"]
     if daemon == "kubelet":
@@ -53,6 +54,8 @@ def test_wrong_starts(s):
         busy.bind(("0.0.0.0", 0))
         busy.listen()
         refused(run(s, "kubelet", port=busy.getsockname()[1]), str(busy.getsockname()[1]), "in use")
+        for daemon in DAEMONS:
+            refused(run(s, daemon, health=busy.getsockname()[1]), str(busy.getsockname()[1]), "in use")
 
 
 def test_kubelet_without_docker_waits_and_says_so(s):
@@ -86,6 +89,32 @@ def test_daemons_wait_for_the_server(s):
             lease = {"scheduler": "kube-scheduler", "controller-manager": "kube-controller-manager"}[daemon]
             wait_until(f"{daemon} leads", 30, lambda: s.call(
                 "GET", f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/{lease}").status == 200)
+        finally:
+            process.terminate()
+            equal(process.wait(20), 0, f"{daemon} stops when asked to")
+
+
+def test_health_and_metrics(s):
+    for daemon in ("scheduler", "controller-manager"):
+        command = arguments(s, daemon)
+        address = command[command.index("--healthz-bind-address") + 1]
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+
+        def ask(path):
+            connection = http.client.HTTPConnection(address, timeout=5)
+            try:
+                connection.request("GET", path)
+                response = connection.getresponse()
+                return response.status, response.read().decode()
+            except OSError:
+                return 0, ""
+            finally:
+                connection.close()
+        try:
+            wait_until(f"{daemon} is healthy", 20, lambda: ask("/healthz") == (200, "ok"))
+            wait_until(f"{daemon} says that it leads", 20, lambda: re.search(r"^leader_election_master_status.* 1$", ask("/metrics")[1], re.M))
+            check("process_resident_memory_bytes" in ask("/metrics")[1], f"{daemon}: {ask('/metrics')[1]}")
+            equal(ask("/secret")[0], 404, "and nothing else is there")
         finally:
             process.terminate()
             equal(process.wait(20), 0, f"{daemon} stops when asked to")

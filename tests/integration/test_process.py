@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Starting, stopping and what a wrong start says: one line that tells what to do."""
+import re
 import stat
-
 from server import *
 
 
@@ -86,6 +86,7 @@ def test_events_expire(s):
 
 def test_expired_revisions(s):
     first = s.put_map("a", {"n": "0"}).json()["metadata"]["resourceVersion"]
+    s.put_map("b", {})
     listed = s.call("GET", MAPS + "?limit=1").json()["metadata"]
     connection = s.connect()
     for n in range(1, 9):  # history is kept by age, twice the retention at the most
@@ -101,10 +102,49 @@ def test_expired_revisions(s):
     equal((event["object"]["code"], event["object"]["reason"]), (410, "Expired"), "the watch's error")
     answer = s.call("GET", f"{MAPS}?resourceVersion={first}&resourceVersionMatch=Exact")
     equal((answer.status, answer.json()["reason"]), (410, "Expired"), "an exact list")
-    if "continue" in listed:
-        answer = s.call("GET", f"{MAPS}?limit=1&continue={listed['continue']}")
-        equal(answer.status, 410, "an expired page")
-        check(answer.json()["metadata"].get("continue"), "comes with a token to go on with")
+    answer = s.call("GET", f"{MAPS}?limit=1&continue={listed['continue']}")
+    equal((answer.status, answer.json()["reason"]), (410, "Expired"), "an expired page")
+    token = answer.json()["metadata"].get("continue")
+    check(token, "comes with a token to go on with")
+    rest = s.call("GET", f"{MAPS}?continue={token}").json()["items"]
+    equal([item["metadata"]["name"] for item in rest], ["b"], "from where the page before it ended, as it is now")
+
+
+def samples(text):
+    """{name and labels: value} of Prometheus text, whose every line must be well formed."""
+    out = {}
+    for line in text.splitlines():
+        if not line.startswith("# "):
+            check(re.fullmatch(r'[a-z_]+(\{([a-z_]+="[^"]*",?)+\})? -?[0-9]+(\.[0-9]+)?', line), f"a line: {line!r}")
+            name, value = line.rsplit(" ", 1)
+            check(name not in out, f"said once: {name}")
+            out[name] = float(value)
+    return out
+
+
+def test_metrics(s):
+    s.put_map("a", {})
+    answer = s.call("GET", "/metrics")
+    equal(answer.status, 200, "metrics for an administrator")
+    check(answer.headers["Content-Type"].startswith("text/plain; version=0.0.4"), answer.headers["Content-Type"])
+    before = samples(answer.body.decode())
+    for n in range(5):
+        s.put_map(f"m-{n}", {})
+    s.put_map("a", {})
+    watch = Watch(s, MAPS + "?watch=1&resourceVersion=0")
+    after = samples(s.call("GET", "/metrics").body.decode())
+
+    def rise(name):
+        return after.get(name, 0) - before.get(name, 0)
+    equal(rise('apiserver_request_total{verb="POST",code="201"}'), 5, "creations")
+    equal(rise('apiserver_request_total{verb="POST",code="409"}'), 1, "a conflict")
+    equal(rise('apiserver_request_duration_seconds_count{verb="POST"}'), 6, "timed")
+    equal(rise('apiserver_request_duration_seconds_bucket{verb="POST",le="+Inf"}'), 6, "in buckets")
+    equal(rise('apiserver_longrunning_requests{verb="WATCH"}'), 1, "a watch")
+    equal(rise("store_keys"), 5, "keys")
+    check(after["process_resident_memory_bytes"] > 1e6, "memory")
+    watch.close()
+    equal(s.call("GET", "/metrics", context=s.tls(None)).status, 401, "metrics for nobody else")
 
 
 if __name__ == "__main__":

@@ -42,6 +42,19 @@ test_fuzz() {
 }
 
 test_bench() {
+  [ "${1:-}" != --build ] || { bench_build; return; }
   build_all
   tests/bench/run "$BUILD_DIR" "$@"
+}
+
+# A full build from nothing, all programs and tests, without the compiler cache.
+bench_build() {
+  local dir began=$SECONDS took
+  dir=$(mktemp -d)
+  CCACHE_DISABLE=1 build_configure "$dir/build"
+  CCACHE_DISABLE=1 build_run "$dir/build"
+  took=$((SECONDS - began))
+  rm -rf "$dir"
+  printf '| full build from nothing, %s cores | %d min %d s | - | - | 10 min | %s |\n' "$(nproc)" $((took / 60)) \
+    $((took % 60)) "$([ $took -le 600 ] && echo reached || echo missed)"
 }

@@ -158,6 +158,12 @@ def test_logs(c):
     check(refused.stdout == "", "no log without a node")
 
 
+def test_health_and_metrics_of_the_node(c):
+    for name, port in (("kubelet", 10248), ("kube-proxy", 10256)):
+        check(c.curl(f"http://127.0.0.1:{port}/healthz") == "ok", f"{name} is healthy")
+        check("process_resident_memory_bytes " in c.curl(f"http://127.0.0.1:{port}/metrics"), f"{name} tells of itself")
+
+
 def test_images(c):
     c.docker("tag", "coxswain/e2e:1", "coxswain/never:1")
     c.docker("rmi", "coxswain/never:1")
