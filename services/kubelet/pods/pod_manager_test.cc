@@ -13,6 +13,7 @@
 
 #include "libs/common/json/json.h"
 #include "services/kubelet/pods/fake_cluster.h"
+#include "services/kubelet/pods/hook_listener.h"
 #include "services/kubelet/runtime/fake_runtime.h"
 
 using namespace coxswain;
@@ -38,6 +39,16 @@ std::shared_ptr<v1::Pod> pod_from(const std::string& spec) {
   pod->spec.hostNetwork = true;  // no bridge in a unit test
   return pod;
 }
+
+// Asks the test what has happened so far whenever a container is about to get a signal.
+struct WatchedRuntime : FakeRuntime {
+  using FakeRuntime::FakeRuntime;
+  Result<void> signal(const std::string& id, const std::string& sig) override {
+    if (before_signal) before_signal();
+    return FakeRuntime::signal(id, sig);
+  }
+  std::function<void()> before_signal;
+};
 
 struct Node {
   Node() {
@@ -120,7 +131,7 @@ struct Node {
 
   std::filesystem::path root;
   SharedManualClock clock;
-  FakeRuntime runtime{clock};
+  WatchedRuntime runtime{clock};
   FakeCluster cluster;
   std::unique_ptr<VolumeManager> volumes;
   std::shared_ptr<v1::Pod> pod;
@@ -134,6 +145,14 @@ std::string full() {
          container("side", kServe + std::string(R"(,"restartPolicy":"Always")")) + "," +
          container("two", R"("image":"app:1","command":["true"])") + R"(],"containers":[)" +
          container("a", kServe) + "," + container("b", kServe) + "]}";
+}
+
+std::string pre_stop(const std::string& kind, const std::string& hook) {
+  return R"(,"lifecycle":{"preStop":{")" + kind + "\":" + hook + "}}";
+}
+
+std::string post_start(const std::string& kind, const std::string& hook) {
+  return R"(,"lifecycle":{"postStart":{")" + kind + "\":" + hook + "}}";
 }
 
 }  // namespace
@@ -225,6 +244,97 @@ TEST_CASE("preStop comes before SIGTERM, and a grace period of 0 skips both") {
     REQUIRE(node.eventually([&] { return node.cluster.is_deleted("uid-1"); }));
     CHECK(node.runtime.calls("exec").size() == (grace_s > 0 ? 1u : 0u));
     CHECK(node.runtime.calls("signal") == std::vector<std::string>{grace_s > 0 ? "c SIGTERM" : "c SIGKILL"});
+  }
+}
+
+TEST_CASE("no container gets SIGTERM before its preStop hook has run, of whatever kind") {
+  using Clock = std::chrono::steady_clock;
+  for (const std::string kind : {"exec", "httpGet", "tcpSocket", "sleep"}) {
+    INFO(kind);
+    Node node;
+    HookListener listener(kind == "httpGet");
+    const std::map<std::string, std::string> hooks = {
+        {"exec", R"({"command":["true"]})"},
+        {"httpGet", R"({"path":"/bye","port":)" + listener.port() + "}"},
+        {"tcpSocket", R"({"port":)" + listener.port() + "}"},
+        {"sleep", R"({"seconds":1})"},
+    };
+    node.run(pod_from(R"({"containers":[)" + container("c", kServe + pre_stop(kind, hooks.at(kind))) + "]}"));
+    REQUIRE(node.eventually([&] { return node.ready(); }));
+    const auto began = Clock::now();
+    const std::map<std::string, std::function<bool()>> has_run = {
+        {"exec", [&] { return node.runtime.calls("exec").size() == 1; }},
+        {"httpGet", [&] { return listener.requests() == std::vector<std::string>{"GET /bye HTTP/1.1"}; }},
+        {"tcpSocket", [&] { return listener.was_called(); }},
+        {"sleep", [&] { return Clock::now() - began >= std::chrono::seconds(1); }},
+    };
+    std::vector<bool> ran_before;  // for each signal
+    node.runtime.before_signal = [&] { ran_before.push_back(has_run.at(kind)()); };
+    listener.answer();
+    node.remove_pod(30);
+    REQUIRE(node.eventually([&] { return node.cluster.is_deleted("uid-1"); }));
+    CHECK(ran_before == std::vector<bool>{true});
+    CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM"});
+    CHECK(node.cluster.all_events().find("FailedPreStopHook") == std::string::npos);
+  }
+}
+
+TEST_CASE("the time that a preStop hook takes is part of the grace period") {
+  Node node;
+  HookListener listener(true);
+  const std::string hook = pre_stop("httpGet", R"({"port":)" + listener.port() + "}");
+  node.run(pod_from(R"({"containers":[)" + container("c", kStubborn + hook) + "]}"));
+  REQUIRE(node.eventually([&] { return node.ready(); }));
+  node.remove_pod(30);
+  REQUIRE(node.eventually([&] { return listener.requests().size() == 1; }));
+  node.clock.advance_ms(20'000);
+  node.settle();
+  CHECK(node.runtime.calls("signal").empty());  // the hook waits for its answer
+  listener.answer();
+  REQUIRE(node.eventually([&] { return !node.runtime.calls("signal").empty(); }));
+  node.clock.advance_ms(9'999);
+  node.settle();
+  CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM"});
+  node.clock.advance_ms(1);
+  REQUIRE(node.eventually([&] { return node.cluster.is_deleted("uid-1"); }));
+  CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM", "c SIGKILL"});
+}
+
+TEST_CASE("a container is not ready before its postStart hook is done, of whatever kind") {
+  for (const std::string kind : {"httpGet", "tcpSocket", "sleep"}) {
+    INFO(kind);
+    Node node;
+    HookListener listener(kind == "httpGet");
+    const std::string where = R"({"port":)" + listener.port() + "}";
+    const auto began = std::chrono::steady_clock::now();
+    node.run(pod_from(
+        R"({"containers":[)" +
+        container("c", kServe + post_start(kind, kind == "sleep" ? R"({"seconds":1})" : where)) + "]}"));
+    if (kind == "httpGet") {
+      REQUIRE(node.eventually([&] { return listener.requests().size() == 1; }));
+      node.settle();
+      CHECK_FALSE(node.ready());
+      listener.answer();
+    }
+    REQUIRE(node.eventually([&] { return node.ready(); }));
+    if (kind == "tcpSocket") CHECK(listener.was_called());
+    if (kind == "sleep") CHECK(std::chrono::steady_clock::now() - began >= std::chrono::seconds(1));
+    CHECK(node.runtime.calls("signal").empty());
+    CHECK(node.cluster.all_events().find("FailedPostStartHook") == std::string::npos);
+  }
+}
+
+TEST_CASE("a postStart hook that nobody answers stops the container") {
+  for (const std::string kind : {"httpGet", "tcpSocket"}) {
+    INFO(kind);
+    Node node;
+    const std::string closed = HookListener(false).port();
+    node.run(pod_from(R"({"containers":[)" +
+                      container("c", kServe + post_start(kind, R"({"port":)" + closed + "}")) + "]}"));
+    REQUIRE(node.eventually([&] { return node.status().restartCount == 1; }));
+    CHECK_FALSE(node.ready());
+    CHECK(node.runtime.calls("signal").at(0) == "c SIGTERM");
+    CHECK(node.cluster.all_events().find("FailedPostStartHook") != std::string::npos);
   }
 }
 
