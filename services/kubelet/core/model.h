@@ -77,7 +77,7 @@ struct KillState {
   KillStage stage = KillStage::kHook;
   std::int64_t since_ms = 0;  // when stopping began: the grace period counts from here
   std::int64_t grace_ms = 0;
-  std::int64_t kill_sent_ms = 0;
+  std::int64_t signalled_ms = 0;  // when the last signal was sent
   bool hook_done = false;
 };
 

@@ -62,18 +62,22 @@ class Planner {
           wake_at(deadline);
         }
         break;
-      case KillStage::kTermSent:
-        if (now_ms_ >= deadline) {
+      case KillStage::kTermSent: {
+        // A hook may have eaten the grace period: SIGTERM still gets a moment, unless nobody is to wait.
+        const std::int64_t due =
+            grace_ms == 0 ? deadline : std::max(deadline, state.signalled_ms + kMinimumGraceMs);
+        if (now_ms_ >= due) {
           add({.kind = ActionKind::kSendKill, .container = c.name, .id = c.id});
         } else {
-          wake_at(deadline);
+          wake_at(due);
         }
         break;
+      }
       case KillStage::kKillSent:
-        if (now_ms_ - state.kill_sent_ms >= kKillRetryMs) {
+        if (now_ms_ - state.signalled_ms >= kKillRetryMs) {
           add({.kind = ActionKind::kSendKill, .container = c.name, .id = c.id});
         } else {
-          wake_at(state.kill_sent_ms + kKillRetryMs);
+          wake_at(state.signalled_ms + kKillRetryMs);
         }
         break;
     }

@@ -43,7 +43,7 @@ struct Plan {
 inline constexpr std::int64_t kBackoffFirstMs = 10'000;
 inline constexpr std::int64_t kBackoffMaxMs = 300'000;
 inline constexpr std::int64_t kBackoffResetMs = 600'000;  // a run of this length forgives earlier crashes
-inline constexpr std::int64_t kMinimumGraceMs = 2'000;    // after a hook that ate the grace period
+inline constexpr std::int64_t kMinimumGraceMs = 2'000;    // after SIGTERM, however little grace is left
 
 Plan make_plan(const v1::Pod& pod, const ObservedPod& observed, const PodMemory& memory, std::int64_t now_ms);
 

@@ -381,11 +381,8 @@ bool PodManager::send_term(Entry& entry, const std::string& id) {
       c && c->lifecycle && c->lifecycle->stopSignal ? *c->lifecycle->stopSignal : "SIGTERM";
   auto sent = runtime_.signal(id, kill.grace_ms == 0 ? "SIGKILL" : sig);
   if (!sent.ok()) runtime_failed(sent.error());
-  // A hook may have eaten the grace period: SIGTERM still gets a moment.
-  kill.grace_ms =
-      kill.grace_ms == 0 ? 0 : std::max(kill.grace_ms, now_ms() - kill.since_ms + kMinimumGraceMs);
   kill.stage = kill.grace_ms == 0 ? KillStage::kKillSent : KillStage::kTermSent;
-  kill.kill_sent_ms = now_ms();
+  kill.signalled_ms = now_ms();
   return true;
 }
 
@@ -394,7 +391,7 @@ bool PodManager::send_kill(Entry& entry, const std::string& id) {
   auto sent = runtime_.signal(id, "SIGKILL");
   if (!sent.ok()) runtime_failed(sent.error());
   kill.stage = KillStage::kKillSent;
-  kill.kill_sent_ms = now_ms();
+  kill.signalled_ms = now_ms();
   return true;
 }
 

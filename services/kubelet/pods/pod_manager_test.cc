@@ -300,6 +300,47 @@ TEST_CASE("the time that a preStop hook takes is part of the grace period") {
   CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM", "c SIGKILL"});
 }
 
+TEST_CASE("a preStop hook that eats the grace period: SIGTERM at its end still gets 2 s") {
+  for (const std::int64_t late_ms : {0, 5'000}) {  // a look at the pod may come late
+    INFO(late_ms);
+    Node node;
+    HookListener listener(true);
+    const std::string hook = pre_stop("httpGet", R"({"port":)" + listener.port() + "}");
+    node.run(pod_from(R"({"containers":[)" + container("c", kStubborn + hook) + "]}"));
+    REQUIRE(node.eventually([&] { return node.ready(); }));
+    node.remove_pod(30);
+    REQUIRE(node.eventually([&] { return listener.requests().size() == 1; }));
+    node.clock.advance_ms(29'999);
+    node.settle();
+    CHECK(node.runtime.calls("signal").empty());
+    node.clock.advance_ms(1 + late_ms);
+    REQUIRE(node.eventually([&] { return !node.runtime.calls("signal").empty(); }));
+    node.clock.advance_ms(1'999);
+    node.settle();
+    CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM"});
+    node.clock.advance_ms(1);
+    REQUIRE(node.eventually([&] { return node.cluster.is_deleted("uid-1"); }));
+    CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM", "c SIGKILL"});
+  }
+}
+
+TEST_CASE("after SIGTERM at least 2 s pass, unless somebody asks not to wait") {
+  for (const bool impatient : {false, true}) {
+    INFO(impatient);
+    Node node;
+    node.run(pod_from(R"({"containers":[)" + container("c", kStubborn) + "]}"));
+    REQUIRE(node.eventually([&] { return node.ready(); }));
+    node.remove_pod(1);
+    REQUIRE(node.eventually([&] { return !node.runtime.calls("signal").empty(); }));
+    node.clock.advance_ms(1'999);
+    node.settle();
+    CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM"});
+    impatient ? node.remove_pod(0) : node.clock.advance_ms(1);
+    REQUIRE(node.eventually([&] { return node.cluster.is_deleted("uid-1"); }));
+    CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM", "c SIGKILL"});
+  }
+}
+
 TEST_CASE("a container is not ready before its postStart hook is done, of whatever kind") {
   for (const std::string kind : {"httpGet", "tcpSocket", "sleep"}) {
     INFO(kind);
