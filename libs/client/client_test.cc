@@ -218,6 +218,84 @@ TEST_CASE("election: run releases on stop and reports loss") {
   }));
 }
 
+// A candidate with its own wire to the server, which can be cut, and its own thread.
+struct Candidate {
+  Candidate(LeaseServer& server, std::string name, std::atomic<int>& leaders)
+      : client(std::make_shared<FakeTransport>([&, this](const auto& r) -> Result<http::ClientResponse> {
+                 if (cut) return make_error(ErrorCode::kUnavailable, "cut off");
+                 const std::int64_t asked_ms = system_clock().now_ms();
+                 auto answer = server(r);
+                 if (r.method == "PUT" && answer.ok() && answer->status == 200) renewed_ms = asked_ms;
+                 return answer;
+               }),
+               {}),
+        options{.name = "l",
+                .identity = std::move(name),
+                .lease_duration_ms = 1000,
+                .renew_deadline_ms = 500,
+                .retry_period_ms = 20},
+        thread([this, &leaders](std::stop_token stop) {
+          kept = LeaderElector(client, options).run(stop, [&](std::stop_token lead) {
+            most_leaders = ++leaders;
+            leads = true;
+            while (!lead.stop_requested()) sleep_for_ms(1, {});
+            --leaders;
+            leads = false;
+          });
+          ended = true;
+        }) {}
+
+  std::atomic<bool> cut{false}, leads{false}, kept{false}, ended{false};
+  std::atomic<int> most_leaders{0};
+  std::atomic<std::int64_t> renewed_ms{0};
+  ApiClient client;
+  const LeaderElectionOptions options;
+  std::jthread thread;
+};
+
+TEST_CASE("election: two candidates run, one leads; when it falls silent the other follows, for good") {
+  LeaseServer server;
+  std::atomic<int> leaders{0};
+  const auto eventually = [](const auto& done) {
+    for (int i = 0; i < 5000 && !done(); ++i) sleep_for_ms(2, {});
+    return done();
+  };
+  const auto spec = [&] {
+    const std::lock_guard lock(server.mutex);
+    return *server.lease.find("spec");
+  };
+  Candidate a(server, "a", leaders);
+  REQUIRE(eventually([&] { return a.leads.load(); }));
+  Candidate b(server, "b", leaders);
+  sleep_for_ms(1500, {});  // longer than the lease: what keeps b out is that a renews
+  CHECK(a.leads);
+  CHECK_FALSE(b.leads);
+  CHECK(spec().get_int("leaseTransitions") == 0);
+  const std::string acquired = spec().get_string("acquireTime");
+
+  a.cut = true;
+  const std::int64_t silent_ms = a.renewed_ms;
+  REQUIRE(eventually([&] { return b.leads.load(); }));
+  CHECK(system_clock().now_ms() - silent_ms >= b.options.lease_duration_ms);
+  CHECK(b.most_leaders == 1);  // a had stopped before b began...
+  REQUIRE(eventually([&] { return a.ended.load(); }));
+  CHECK_FALSE(a.kept);  // ...and knows that it must not go on
+  CHECK(spec().get_string("holderIdentity") == "b");
+  CHECK(spec().get_int("leaseTransitions") == 1);
+  CHECK(spec().get_string("acquireTime") > acquired);
+
+  a.cut = false;
+  Candidate again(server, "a", leaders);
+  sleep_for_ms(1500, {});
+  CHECK(b.leads);
+  CHECK_FALSE(again.leads);
+  CHECK(spec().get_int("leaseTransitions") == 1);
+  b.thread.request_stop();
+  REQUIRE(eventually([&] { return again.leads && b.ended; }));
+  CHECK(b.kept);  // it went in an orderly way
+  CHECK(spec().get_int("leaseTransitions") == 2);
+}
+
 // The expected numbers follow from the three rules in event_recorder.h, not from runs.
 TEST_CASE("events: repeats are bumped, the tenth kind is combined, floods are dropped but counted") {
   using Action = EventCorrelator::Decision::Action;
