@@ -65,7 +65,7 @@ Result<registry::ClusterSettings> cluster_settings(const ServerOptions& options)
 Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options) {
   if (options.store_backend == "memory") {
     store::MemoryStoreOptions memory;
-    memory.limits.retention_ms = options.compaction_interval_s * 1000;
+    memory.limits = store_limits(options);
     return store::open_memory_store(memory);
   }
   if (options.store_backend != "local") {
@@ -73,7 +73,7 @@ Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options) {
   }
   store::LocalStoreOptions local;
   local.dir = options.data_dir + "/store";
-  local.limits.retention_ms = options.compaction_interval_s * 1000;
+  local.limits = store_limits(options);
   return store::open_local_store(local);
 }
 

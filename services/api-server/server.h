@@ -6,6 +6,7 @@
 #include <string>
 
 #include "libs/common/base/result.h"
+#include "libs/store/open.h"
 
 namespace coxswain::apiserver {
 
@@ -22,6 +23,13 @@ struct ServerOptions {
   std::string port_file;  // when set, the port is written there once ready
   int io_threads = 2;
 };
+
+// What of it bounds the store.
+inline store::StoreLimits store_limits(const ServerOptions& options) {
+  store::StoreLimits limits;
+  limits.retention_ms = options.compaction_interval_s * 1000;
+  return limits;
+}
 
 // Serves until `wait_for_stop` returns; errors are start-up failures.
 Result<void> run(const ServerOptions& options, const std::function<void()>& wait_for_stop);
