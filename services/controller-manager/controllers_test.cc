@@ -281,6 +281,35 @@ TEST_CASE("a silent node becomes unknown and tainted, and recovers") {
   CHECK(plan.taints->empty());
 }
 
+TEST_CASE("by default a node may be silent for 50 s: at 49 s it is healthy, at 51 s it is lost") {
+  const Settings defaults;
+  REQUIRE(defaults.node_monitor_grace_ms == 50'000);
+  // Lost nodes are found in time, with room for several looks.
+  CHECK(defaults.node_monitor_period_ms == 5'000);
+  struct Row {
+    std::int64_t silent_ms;
+    bool lost;
+  };
+  for (const Row& row : {Row{49'000, false}, Row{49'999, false}, Row{50'000, true}, Row{51'000, true}}) {
+    INFO(row.silent_ms);
+    Node node;
+    node.status.conditions.push_back({"Ready", "True", {kNow}, {kNow}, "KubeletReady", ""});
+    NodeHeartbeat heartbeat;
+    const std::int64_t began_ms = 7'000;
+    const auto look = [&](std::int64_t ms) {
+      return plan_node(node, "same", heartbeat, defaults.node_monitor_grace_ms, began_ms + ms, kNow + ms);
+    };
+    look(0);
+    const NodePlan plan = look(row.silent_ms);
+    CHECK(plan.mark_pods_not_ready == row.lost);
+    CHECK(plan.taints.has_value() == row.lost);
+    REQUIRE(plan.conditions.empty() != row.lost);
+    if (row.lost) CHECK(plan.conditions[0].status == "Unknown");
+    // Not lost yet: the next look is at the very moment that decides.
+    if (!row.lost) CHECK(plan.recheck_ms == 50'000 - row.silent_ms);
+  }
+}
+
 TEST_CASE("evictions follow tolerations") {
   using T = api::core::v1::Toleration;
   const Taint unreachable{"node.kubernetes.io/unreachable", "", "NoExecute", api::Time{kNow - 10'000}};

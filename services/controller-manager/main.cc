@@ -22,8 +22,9 @@ int main(int argc, char** argv) {
   app.add_option("--node-cidr-mask-size", options.settings.node_cidr_mask_size,
                  "Size of each node's share of it")
       ->capture_default_str();
-  std::string grace = "50s";
-  std::string period = "5s";
+  const auto seconds = [](std::int64_t ms) { return std::to_string(ms / 1000) + "s"; };
+  std::string grace = seconds(options.settings.node_monitor_grace_ms);
+  std::string period = seconds(options.settings.node_monitor_period_ms);
   app.add_option("--node-monitor-grace-period", grace, "How long a silent node counts as healthy")
       ->capture_default_str();
   app.add_option("--node-monitor-period", period, "How often nodes are looked at")->capture_default_str();

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What the other daemons say when they are started wrongly, and how they wait for what is not there yet."""
 import re
+
 from server import *
 
 DAEMONS = ("scheduler", "controller-manager", "kubelet", "kube-proxy")
@@ -56,6 +57,18 @@ def test_wrong_starts(s):
         refused(run(s, "kubelet", port=busy.getsockname()[1]), str(busy.getsockname()[1]), "in use")
         for daemon in DAEMONS:
             refused(run(s, daemon, health=busy.getsockname()[1]), str(busy.getsockname()[1]), "in use")
+
+
+@starts_itself
+def test_defaults_of_flags(s):
+    for daemon, flag, default in (("api-server", "--history-retention-seconds", "300"),
+                                  ("api-server", "--event-ttl-seconds", "3600"),
+                                  ("controller-manager", "--node-monitor-grace-period", "50s"),
+                                  ("controller-manager", "--node-monitor-period", "5s")):
+        binary = pathlib.Path(s.binary).parent / daemon
+        shown = subprocess.run([binary, "--help"], capture_output=True, text=True, timeout=20)
+        line = next(l for l in shown.stdout.splitlines() if l.split()[:1] == [flag])
+        check(re.search(rf"\b{default}\b", line), f"{daemon} {flag} is {default} unless it is set: {line}")
 
 
 def test_kubelet_without_docker_waits_and_says_so(s):
