@@ -316,17 +316,12 @@ bool PodManager::start_container(Entry& entry, const Action& action) {
 }
 
 void PodManager::post_start(Entry& entry, const v1::Container& c, const ObservedContainer& running) {
-  v1::Probe hook;
-  hook.exec = c.lifecycle->postStart->exec;
-  hook.httpGet = c.lifecycle->postStart->httpGet;
-  hook.tcpSocket = c.lifecycle->postStart->tcpSocket;
-  hook.timeoutSeconds = static_cast<std::int32_t>(kHookTimeoutMs / 1000);
-  if (c.lifecycle->postStart->sleep) {
-    std::this_thread::sleep_for(
-        std::chrono::seconds(std::min<std::int64_t>(c.lifecycle->postStart->sleep->seconds, 60)));
+  const v1::LifecycleHandler& hook = *c.lifecycle->postStart;
+  if (hook.sleep) {
+    std::this_thread::sleep_for(std::chrono::seconds(std::min<std::int64_t>(hook.sleep->seconds, 60)));
     return;
   }
-  const ProbeOutcome outcome = run_probe_action(runtime_, running.id, c, hook, facts(entry).pod_ip);
+  const ProbeOutcome outcome = run_hook(runtime_, running.id, c, hook, facts(entry).pod_ip, kHookTimeoutMs);
   if (outcome.success) return;
   cluster_.event(*entry.pod, c.name, true, "FailedPostStartHook", "PostStartHook failed: " + outcome.message);
   begin_kill(entry, {.kind = ActionKind::kBeginKill,
@@ -354,15 +349,10 @@ bool PodManager::begin_kill(Entry& entry, const Action& action) {
   const auto pod = entry.pod;
   run_async([this, uid, pod, id = action.id, container = *c, ip = facts(entry).pod_ip,
              grace_ms = action.grace_ms] {
-    const auto& stop = *container.lifecycle->preStop;
-    v1::Probe hook;
-    hook.exec = stop.exec;
-    hook.httpGet = stop.httpGet;
-    hook.tcpSocket = stop.tcpSocket;
-    hook.timeoutSeconds = static_cast<std::int32_t>(std::max<std::int64_t>(1, grace_ms / 1000));
-    if (stop.sleep) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(std::min(stop.sleep->seconds * 1000, grace_ms)));
-    } else if (const auto outcome = run_probe_action(runtime_, id, container, hook, ip); !outcome.success) {
+    const v1::LifecycleHandler& hook = *container.lifecycle->preStop;
+    if (hook.sleep) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(std::min(hook.sleep->seconds * 1000, grace_ms)));
+    } else if (const auto outcome = run_hook(runtime_, id, container, hook, ip, grace_ms); !outcome.success) {
       cluster_.event(*pod, container.name, true, "FailedPreStopHook",
                      "PreStopHook failed: " + outcome.message);
     }

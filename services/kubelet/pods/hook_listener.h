@@ -21,7 +21,8 @@ namespace coxswain::kubelet {
 
 class HookListener {
  public:
-  explicit HookListener(bool http) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
+  explicit HookListener(bool http, std::string status = "200 OK")
+      : status_(std::move(status)), fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -79,12 +80,13 @@ class HookListener {
         requests_.push_back(text.substr(0, text.find("\r\n")));
         changed_.wait(lock, [this] { return answering_; });
       }
-      const std::string ok = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+      const std::string ok = "HTTP/1.1 " + status_ + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
       static_cast<void>(::send(caller, ok.data(), ok.size(), MSG_NOSIGNAL));
       ::close(caller);
     }
   }
 
+  const std::string status_;
   const int fd_;
   std::string port_;
   std::mutex mutex_;

@@ -345,7 +345,7 @@ TEST_CASE("a container is not ready before its postStart hook is done, of whatev
   for (const std::string kind : {"httpGet", "tcpSocket", "sleep"}) {
     INFO(kind);
     Node node;
-    HookListener listener(kind == "httpGet");
+    HookListener listener(kind == "httpGet", "503 Service Unavailable");  // any answer will do
     const std::string where = R"({"port":)" + listener.port() + "}";
     const auto began = std::chrono::steady_clock::now();
     node.run(pod_from(

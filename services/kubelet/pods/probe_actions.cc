@@ -74,8 +74,8 @@ ProbeOutcome http_get(const v1::HTTPGetAction& action, const v1::Container& cont
   auto answer = (*client)->send(request);
   if (!answer.ok())
     return {false, "Get \"" + options.base_url + request.target + "\": " + answer.error().message};
-  if (answer->status >= 200 && answer->status < 400) return {true, ""};
-  return {false, "HTTP probe failed with statuscode: " + std::to_string(answer->status)};
+  if (answer->status >= 200 && answer->status < 400) return {true, "", answer->status};
+  return {false, "HTTP probe failed with statuscode: " + std::to_string(answer->status), answer->status};
 }
 
 ProbeOutcome run_probe_action(Runtime& runtime, const std::string& container_id,
@@ -97,6 +97,18 @@ ProbeOutcome run_probe_action(Runtime& runtime, const std::string& container_id,
   }
   if (probe.grpc) return {false, "grpc probes are not supported by this kubelet"};
   return {true, ""};
+}
+
+ProbeOutcome run_hook(Runtime& runtime, const std::string& container_id, const v1::Container& container,
+                      const v1::LifecycleHandler& hook, const std::string& ip, std::int64_t timeout_ms) {
+  v1::Probe probe;
+  probe.exec = hook.exec;
+  probe.httpGet = hook.httpGet;
+  probe.tcpSocket = hook.tcpSocket;
+  probe.timeoutSeconds = static_cast<std::int32_t>(std::max<std::int64_t>(1, timeout_ms / 1000));
+  ProbeOutcome outcome = run_probe_action(runtime, container_id, container, probe, ip);
+  if (outcome.http_status != 0) outcome.success = true;
+  return outcome;
 }
 
 }  // namespace coxswain::kubelet

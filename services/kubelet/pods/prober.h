@@ -18,11 +18,15 @@ namespace coxswain::kubelet {
 struct ProbeOutcome {
   bool success = false;
   std::string message;
+  int http_status = 0;  // of an HTTP answer
 };
 
-// Once, now. `ip` is where the pod answers. Used for lifecycle hooks too.
+// Once, now. `ip` is where the pod answers.
 ProbeOutcome run_probe_action(Runtime& runtime, const std::string& container_id,
                               const v1::Container& container, const v1::Probe& probe, const std::string& ip);
+// The same for a lifecycle hook: as upstream, any HTTP answer will do.
+ProbeOutcome run_hook(Runtime& runtime, const std::string& container_id, const v1::Container& container,
+                      const v1::LifecycleHandler& hook, const std::string& ip, std::int64_t timeout_ms);
 ProbeOutcome http_get(const v1::HTTPGetAction& action, const v1::Container& container, const std::string& ip,
                       std::int64_t timeout_ms);
 
