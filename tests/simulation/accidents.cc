@@ -144,6 +144,7 @@ void World::pause_one() {
 
 void World::disturb_network() {
   loss_ = chance(0.5) ? 0 : random_->unit() * 0.3;
+  late_ = chance(0.5) ? 0 : random_->unit() * 0.1;
   duplication_ = chance(0.5) ? 0 : random_->unit() * 0.2;
   delay_us_ = chance(0.5) ? 2 * kMs : between(1 * kMs, 60 * kMs);
 }

@@ -55,8 +55,9 @@ void Member::start() {
   raft::Options options;
   options.id = id_;
   options.seed = random_.next();
-  options.flow = {8, 4096};
-  options.max_message_bytes = 300;
+  options.flow = {1 + random_.below(8), 4096};
+  // One entry a message now and then: a quorum may then have one of them and not the next (figure 8).
+  options.max_message_bytes = random_.below(2) == 0 ? 1 : 300;
   options.max_apply_bytes = 500;
   options.max_uncommitted_bytes = 20'000;
   raft::Start start{disk_.hard_state, live_.applied, live_.configuration};

@@ -89,20 +89,24 @@ void World::tick(raft::MemberId id) {
   at(tick_us_[id], [this, id] { tick(id); });
 }
 
-// A leader that cannot hear a quorum must notice (§6.2). Counted from when it was cut off, in its own calm time.
+// §6.2: a leader that does not hear from a quorum must notice.
 void World::watch_leaders(raft::MemberId id) {
   Member& m = *member(id);
-  const auto alive = [&](raft::MemberId other) -> std::optional<bool> {
-    if (other == id) return true;
-    return members_.count(other) > 0 && member(other)->up() && reachable(other, id) && reachable(id, other);
-  };
   const bool leads = m.up() && !m.busy() && m.raft().role() == raft::Role::kLeader;
-  if (!leads || raft::count_votes(m.raft().configuration(), alive) == raft::Vote::kWon) {
-    cut_off_since_.erase(id);
+  if (!leads || reigns_[id].configuration != m.raft().configuration()) {
+    reigns_.erase(id);
+    if (leads) reigns_[id] = {now_, m.raft().configuration()};
     return;
   }
-  const auto [it, first] = cut_off_since_.emplace(id, now_);
-  if (!first && now_ - it->second > kStepDownUs) checker_.on_leader_cut_off(id, (now_ - it->second) / kMs);
+  std::int64_t silent_us = 0;
+  const auto heard_lately = [&](raft::MemberId other) -> std::optional<bool> {
+    if (other == id) return true;
+    const std::int64_t silent = now_ - std::max(heard_[{id, other}], reigns_[id].since);
+    silent_us = std::max(silent_us, silent);
+    return silent <= kStepDownUs;
+  };
+  if (raft::count_votes(m.raft().configuration(), heard_lately) == raft::Vote::kWon) return;
+  checker_.on_leader_cut_off(id, silent_us / kMs);
 }
 
 // ---- the network and the disks ----
@@ -129,10 +133,12 @@ void World::report_snapshot(raft::MemberId from, raft::MemberId to) {
 void World::transmit(Envelope envelope) {
   const raft::Message& m = envelope.message;
   if (chance(loss_) || !reachable(m.from, m.to) || members_.count(m.to) == 0) return;
-  const std::int64_t delay = chance(0.02) ? between(0, 40 * delay_us_) : between(100, delay_us_);
+  std::int64_t delay = chance(0.02) ? between(0, 40 * delay_us_) : between(100, delay_us_);
+  if (chance(late_)) delay = between(100 * kMs, 3000 * kMs);
   at(delay, [this, envelope = std::move(envelope)]() mutable {
     if (!reachable(envelope.message.from, envelope.message.to)) return;
     const raft::MemberId to = envelope.message.to;
+    heard_[{to, envelope.message.from}] = now_;
     member(to)->deliver(std::move(envelope));
   });
 }
@@ -157,7 +163,7 @@ void World::committed(raft::MemberId id, raft::Index index) {
 
 void World::settle() {
   heal();
-  loss_ = duplication_ = 0;
+  loss_ = duplication_ = late_ = 0;
   delay_us_ = 2000;
   disk_us_.clear();
   for (auto& [id, m] : members_) {

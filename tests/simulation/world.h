@@ -113,12 +113,18 @@ class World : private Outside {
   Summary summary_;
   std::map<raft::MemberId, std::unique_ptr<Member>> members_;
   std::map<raft::MemberId, std::int64_t> tick_us_;  // clocks run at different speeds
-  std::map<raft::MemberId, std::int64_t> cut_off_since_;
+  std::map<std::pair<raft::MemberId, raft::MemberId>, std::int64_t> heard_;  // to, from: the last message
+  struct Reign {
+    std::int64_t since = 0;
+    raft::Configuration configuration;
+  };
+  std::map<raft::MemberId, Reign> reigns_;  // undisturbed, with one configuration
   std::set<std::pair<raft::MemberId, raft::MemberId>> cut_;  // from, to
   std::map<raft::MemberId, std::int64_t> disk_us_;
   double loss_ = 0;
   double duplication_ = 0;
   std::int64_t delay_us_ = 2000;
+  double late_ = 0;  // messages that come long after everything else
   std::vector<Operation> operations_;
   std::vector<Client> clients_;
   std::vector<Accident> accidents_;

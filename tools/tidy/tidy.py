@@ -31,7 +31,7 @@ HEAVY = {
     r"curl/": r"libs/http/.*\.cc",
     r"nftables/": r"services/(kube-proxy|kubelet)/.*\.cc",
     r"spdlog/": r"libs/common/log/log\.cc",
-    r"CLI/": r"(services/[a-z-]+/main\.cc|cli/main\.cc|tests/bench/.*|.*_bench\.cc|tools/.*)",
+    r"CLI/": r"(services/[a-z-]+/main\.cc|cli/main\.cc|tests/(bench|simulation)/.*|.*_bench\.cc|tools/.*)",
 }
 
 BANNED = [
