@@ -150,8 +150,9 @@ ReconcileResult State::apply(const Deployment& d, const DeploymentPlan& plan) {
     body.set("metadata", json::Value::object())
         .set("annotations", json::Value::object())
         .set(kRevisionAnnotation, plan.revision);
-    auto done =
-        context_.client.patch<Deployment>(d.metadata.namespace_, d.metadata.name, PatchType::kMerge, body);
+    // Through the status, as upstream: an annotation changed by itself would count as a new generation.
+    auto done = context_.client.patch<Deployment>(d.metadata.namespace_, d.metadata.name, PatchType::kMerge,
+                                                  body, "status");
     if (!done.ok()) return std::move(done).error();
   }
   Requeue requeue{plan.recheck_ms};

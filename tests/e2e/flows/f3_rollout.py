@@ -40,18 +40,27 @@ def test_rolling_update_and_undo_without_a_failed_request(c):
     c.wait_ready(NS, "app=web", 3)
     url = f"http://{c.get('service', 'web', '-n', NS)['spec']['clusterIP']}/cgi-bin/who"
     wait_until("answers", 5, lambda: c.curl(url))
+    generations(c, 1)
     loads = [Load(url) for _ in range(3)]
     for load in loads:
         load.start()
     c.kubectl("set", "env", "deployment/web", "-n", NS, "VERSION=2")
     c.kubectl("rollout", "status", "deployment/web", "-n", NS, "--timeout=90s")
     check("2" in c.kubectl("rollout", "history", "deployment/web", "-n", NS), "two revisions")
+    generations(c, 2)
     c.kubectl("rollout", "undo", "deployment/web", "-n", NS)
     c.kubectl("rollout", "status", "deployment/web", "-n", NS, "--timeout=90s")
     for load in loads:
         load.finish()
     env = c.get("deployment", "web", "-n", NS)["spec"]["template"]["spec"]["containers"][0]["env"]
     check(all(e["name"] != "VERSION" for e in env), "undo took the change back")
+
+
+def generations(c, wanted):
+    """Only what users change counts as a new generation, not what the controller writes down."""
+    d = wait_until("the controller has seen it", 10, lambda: (lambda x: x if x["status"].get("observedGeneration") == wanted else None)(
+        c.get("deployment", "web", "-n", NS)))
+    check(d["metadata"]["generation"] == wanted, f"generation: {d['metadata']['generation']}")
 
 
 def test_pause_and_resume(c):
