@@ -8,7 +8,7 @@ namespace {
 
 constexpr std::int64_t kMs = 1000;
 constexpr std::int64_t kTickUs = 10 * kMs;  // election time-outs of 100 to 200 ms
-constexpr std::int64_t kStepDownUs = 600 * kMs;
+constexpr std::int64_t kStepDownUs = 1000 * kMs;  // far more than two election time-outs; disks delay it
 constexpr std::int64_t kLearnUs = 5000 * kMs;
 
 }  // namespace

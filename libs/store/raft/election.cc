@@ -1,5 +1,5 @@
-// Elections: pre-vote, votes, hand-over, and a leader that checks that it still has a quorum (§3.4, §3.10, §6.2,
-// §9.6).
+// Elections: pre-vote, votes, hand-over, and a leader that checks that it still has a quorum (§3.4, §3.10,
+// §6.2, §9.6).
 #include <algorithm>
 
 #include "libs/common/base/check.h"
@@ -31,6 +31,7 @@ void Raft::start_election(Role role, bool transfer) {
   question.index = log_.last();
   question.log_term = log_.last_term();
   question.transfer = transfer;
+  tell_commit(&question);
   for (const MemberId id : configuration_.members()) {
     if (id == options_.id || !configuration_.is_voter(id)) continue;
     question.to = id;
@@ -60,16 +61,21 @@ void Raft::handle_vote(const Message& m) {
       vote_ = m.from;
     }
   }
-  reply.commit = log_.committed();
-  reply.log_term = log_.term(reply.commit).value_or(0);
+  tell_commit(&reply);
   send(std::move(reply));
 }
 
-// A change takes effect when it is applied. The only voter of the newest configuration may not know that it is
-// committed, ask voters of before it, and be refused for ever by one that is a voter no more and has a longer log.
-// So an answer says what is committed; if the entry is the same here, so is everything before it.
+// A change takes effect when it is applied, so members that do not know that it is committed may wait for
+// ever: the only voter of the newest configuration, refused by one that is a voter no more and has a longer
+// log; or a new voter whose log is longer than that of who asks, and who does not know that it is one. So
+// questions and answers say what is committed; if the entry is the same here, so is everything before it.
+void Raft::tell_commit(Message* m) const {
+  m->commit = log_.committed();
+  m->commit_term = log_.term(m->commit).value_or(0);
+}
+
 void Raft::learn_commit(const Message& m) {
-  if (m.log_term > 0 && log_.matches(m.commit, m.log_term)) log_.commit_to(m.commit);
+  if (m.commit_term > 0 && log_.matches(m.commit, m.commit_term)) log_.commit_to(m.commit);
 }
 
 void Raft::handle_vote_reply(const Message& m) {

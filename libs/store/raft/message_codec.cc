@@ -67,7 +67,8 @@ std::string encode_message(const Message& m) {
   out.push_back(static_cast<char>(kMessageVersion));
   put_varint(&out, static_cast<std::uint64_t>(m.kind));
   put_varint(&out, (m.reject ? kReject : 0u) | (m.transfer ? kTransfer : 0u));
-  for (const std::uint64_t number : {m.from, m.to, m.term, m.index, m.log_term, m.commit, m.hint, m.context})
+  for (const std::uint64_t number :
+       {m.from, m.to, m.term, m.index, m.log_term, m.commit, m.commit_term, m.hint, m.context})
     put_varint(&out, number);
   if (m.kind == MessageKind::kAppend) put_entries(&out, m.entries);
   if (m.kind == MessageKind::kSnapshot) {
@@ -82,9 +83,9 @@ Result<Message> decode_message(std::string_view bytes) {
   if (bytes.empty()) return make_error(ErrorCode::kCorruption, "an empty message");
   const auto version = static_cast<std::uint8_t>(bytes.front());
   if (version != kMessageVersion) {
-    return make_error(ErrorCode::kUnimplemented,
-                      "a message of version " + std::to_string(version) + "; this member speaks version " +
-                          std::to_string(kMessageVersion) + ": update it");
+    return make_error(ErrorCode::kUnimplemented, "a message of version " + std::to_string(version) +
+                                                     "; this member speaks version " +
+                                                     std::to_string(kMessageVersion) + ": update it");
   }
   WireReader reader(bytes.substr(1));
   Message m;
@@ -96,7 +97,7 @@ Result<Message> decode_message(std::string_view bytes) {
   m.reject = (flags & kReject) != 0;
   m.transfer = (flags & kTransfer) != 0;
   for (std::uint64_t* number :
-       {&m.from, &m.to, &m.term, &m.index, &m.log_term, &m.commit, &m.hint, &m.context})
+       {&m.from, &m.to, &m.term, &m.index, &m.log_term, &m.commit, &m.commit_term, &m.hint, &m.context})
     *number = reader.varint();
   if (m.from == kNobody || m.to == kNobody || m.term == 0) reader.fail();
   if (m.kind == MessageKind::kAppend && reader.ok()) read_entries(reader, &m);

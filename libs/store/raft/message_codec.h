@@ -1,7 +1,8 @@
-// Messages as bytes between members: version 1. Everything is checked while it is read, so that what step() gets
-// makes sense in itself, whoever sent it:
+// Messages as bytes between members: version 1. Everything is checked while it is read, so that what step()
+// gets makes sense in itself, whoever sent it:
 //
-//   message  := version=1 kind flags from to term index log_term commit hint context
+//   message  := version=1 kind flags from to term index log_term commit commit_term hint
+//               context
 //               [kAppend: count entry*] [kSnapshot: index term configuration]
 //   flags    := 1 reject | 2 transfer
 //   entry    := term kind data       indexes follow the message's: index + 1, index + 2, ...

@@ -71,6 +71,7 @@ TEST_CASE("a message comes out as it went in") {
     m.index = 1;
     m.log_term = 3;
     m.commit = 4;
+    m.commit_term = 6;
     m.hint = 5;
     m.context = ~0ull - 1;
     m.reject = kind % 2 == 0;
@@ -81,6 +82,7 @@ TEST_CASE("a message comes out as it went in") {
     CHECK(read->from == m.from);
     CHECK(read->context == m.context);
     CHECK(read->hint == 5);
+    CHECK(read->commit_term == 6);
     CHECK(read->reject == m.reject);
     CHECK(read->transfer == m.transfer);
     CHECK(encode_message(*read) == encode_message(m));
@@ -96,11 +98,11 @@ TEST_CASE("what makes no sense in itself is no message") {
   CHECK(refused(with(append(), [](Message& m) { m.from = 0; })));
   CHECK(refused(with(append(), [](Message& m) { m.to = 0; })));
   CHECK(refused(with(append(), [](Message& m) { m.term = 0; })));
-  CHECK(refused(with(append(), [](Message& m) { m.term = 6; })));                // an entry of the future
-  CHECK(refused(with(append(), [](Message& m) { m.log_term = 6; })));            // a term that falls
-  CHECK(refused(with(append(), [](Message& m) { m.entries[1].term = 4; })));     // the same, within
+  CHECK(refused(with(append(), [](Message& m) { m.term = 6; })));             // an entry of the future
+  CHECK(refused(with(append(), [](Message& m) { m.log_term = 6; })));         // a term that falls
+  CHECK(refused(with(append(), [](Message& m) { m.entries[1].term = 4; })));  // the same, within
   CHECK(refused(with(append(), [](Message& m) { m.entries[0].term = 0; })));
-  CHECK(refused(with(append(), [](Message& m) { m.index = ~0ull - 1; })));       // indexes that overflow
+  CHECK(refused(with(append(), [](Message& m) { m.index = ~0ull - 1; })));  // indexes that overflow
   CHECK(refused(with(append(), [](Message& m) { m.entries[2].data = bytes("?"); })));
   CHECK(refused(with(append(), [](Message& m) { m.entries[2].data = nullptr; })));
   CHECK(refused(with(snapshot(), [](Message& m) { m.snapshot->index = 0; })));

@@ -97,22 +97,26 @@ void Raft::send(Message message) {
 
 void Raft::step(Message message) {
   if (message.to != options_.id || message.from == options_.id || !step_term(message)) return;
-  if (message.kind == MessageKind::kVote || message.kind == MessageKind::kPreVote) return handle_vote(message);
-  if (message.kind == MessageKind::kVoteReply || message.kind == MessageKind::kPreVoteReply)
+  const bool question = message.kind == MessageKind::kVote || message.kind == MessageKind::kPreVote;
+  if (question || message.kind == MessageKind::kVoteReply || message.kind == MessageKind::kPreVoteReply)
     learn_commit(message);
+  if (question) return handle_vote(message);
   switch (role_) {
-    case Role::kLeader: return step_leader(message);
+    case Role::kLeader:
+      return step_leader(message);
     case Role::kPreCandidate:
-    case Role::kCandidate: return step_candidate(message);
-    case Role::kFollower: return step_follower(message);
+    case Role::kCandidate:
+      return step_candidate(message);
+    case Role::kFollower:
+      return step_follower(message);
   }
 }
 
 // §3.3, §4.2.3, §9.6. False: the message ends here.
 bool Raft::step_term(const Message& m) {
   const bool question = m.kind == MessageKind::kVote || m.kind == MessageKind::kPreVote;
-  const bool from_leader = m.kind == MessageKind::kAppend || m.kind == MessageKind::kHeartbeat ||
-                           m.kind == MessageKind::kSnapshot;
+  const bool from_leader =
+      m.kind == MessageKind::kAppend || m.kind == MessageKind::kHeartbeat || m.kind == MessageKind::kSnapshot;
   if (m.term > term_) {
     if (question && !m.transfer && leader_ != kNobody && election_elapsed_ < options_.election_ticks) {
       return false;  // stickiness: there is a leader, and it was heard of lately
@@ -123,8 +127,8 @@ bool Raft::step_term(const Message& m) {
     return true;
   }
   if (m.term == term_) return true;
-  // A member with a newer term that cannot win (pre-vote, stickiness) must bring an old leader to that term, and a
-  // candidate that was away to its senses.
+  // A member with a newer term that cannot win (pre-vote, stickiness) must bring an old leader to that term,
+  // and a candidate that was away to its senses.
   if ((from_leader || m.kind == MessageKind::kPreVote) && !planted(Mutant::kStuckAtHigherTerm)) {
     Message reply;
     reply.kind = from_leader ? MessageKind::kAppendReply : MessageKind::kPreVoteReply;
@@ -137,15 +141,20 @@ bool Raft::step_term(const Message& m) {
 
 void Raft::step_leader(const Message& m) {
   switch (m.kind) {
-    case MessageKind::kAppendReply: return handle_append_reply(m);
-    case MessageKind::kHeartbeatReply: return handle_heartbeat_reply(m);
+    case MessageKind::kAppendReply:
+      return handle_append_reply(m);
+    case MessageKind::kHeartbeatReply:
+      return handle_heartbeat_reply(m);
     case MessageKind::kReadIndex:
       if (configuration_.contains(m.from)) start_read(m.from, m.context);
       return;
     case MessageKind::kAppend:
     case MessageKind::kHeartbeat:
-    case MessageKind::kSnapshot: COX_CHECK(!"two leaders in one term"); return;
-    default: return;
+    case MessageKind::kSnapshot:
+      COX_CHECK(!"two leaders in one term");
+      return;
+    default:
+      return;
   }
 }
 
@@ -157,8 +166,10 @@ void Raft::step_candidate(const Message& m) {
       become_follower(m.term, m.from);
       return step_follower(m);
     case MessageKind::kVoteReply:
-    case MessageKind::kPreVoteReply: return handle_vote_reply(m);
-    default: return;
+    case MessageKind::kPreVoteReply:
+      return handle_vote_reply(m);
+    default:
+      return;
   }
 }
 
@@ -174,12 +185,16 @@ void Raft::step_follower(const Message& m) {
     case MessageKind::kTimeoutNow:
       if (promotable()) start_election(Role::kCandidate, true);
       return;
-    case MessageKind::kReadIndexReply: read_states_.push_back({m.context, m.index}); return;
-    default: return;
+    case MessageKind::kReadIndexReply:
+      read_states_.push_back({m.context, m.index});
+      return;
+    default:
+      return;
   }
 }
 
-// `commit` never speaks of entries that are written with it: a crash might leave it beside what they replaced.
+// `commit` never speaks of entries that are written with it: a crash might leave it beside what they
+// replaced.
 HardState Raft::hard_state() const {
   Index commit = std::min(log_.committed(), log_.durable());
   if (planted(Mutant::kCommitBeforeItsEntries)) commit = log_.committed();
@@ -206,7 +221,8 @@ Ready Raft::ready() {
   // A leader's messages promise nothing about its own disk, once its term is on it (§10.2.1).
   const bool may_overtake = role_ == Role::kLeader && !identity_changed();
   for (Message& message : messages_) {
-    const bool promises = message.kind == MessageKind::kAppendReply || message.kind == MessageKind::kVoteReply;
+    const bool promises =
+        message.kind == MessageKind::kAppendReply || message.kind == MessageKind::kVoteReply;
     const bool now_ok = (may_overtake && !promises) || planted(Mutant::kAckBeforePersist);
     (now_ok ? out.messages : out.after_persist).push_back(std::move(message));
   }

@@ -1,5 +1,5 @@
-// The core's rules, each as a little play (script.h). Sections are those of Ongaro's thesis, "Consensus: Bridging
-// Theory and Practice"; "figure 8" is the paper's.
+// The core's rules, each as a little play (script.h). Sections are those of Ongaro's thesis, "Consensus:
+// Bridging Theory and Practice"; "figure 8" is the paper's.
 #include "libs/store/raft/raft.h"
 
 #include <catch2/catch.hpp>
@@ -527,6 +527,41 @@ campaign 2
 drop 3->2
 deliver
 expect 2 leader
+)"},
+      {"§4.2.1: a new voter learns from who asks for its vote that it is one", R"(
+group 1
+start
+campaign 1
+join 9
+change 1 ~9
+deliver
+tick 1
+deliver
+save 9
+change 1 +9                # 1 was alone: committed at once
+deliver
+disk 1 slow
+propose 1 a                # 9 has it, 1 has not
+deliver
+expect 1 commit 3
+stop 1
+stop 9
+forget 9                   # what was committed need not be durable
+disk 1 fast
+start 1
+start 9
+expect 1 log 1,1,1
+expect 1 members 1,9
+expect 9 log 1,1,1,1
+expect 9 members 1+9
+campaign 1                 # 9's vote is needed, and 9 has the longer log
+deliver
+expect 1 follower
+expect 9 members 1,9
+campaign 9
+deliver
+expect 9 leader
+expect 1 values a
 )"},
       {"nobody may be left, and no member named twice", R"(
 group 1,2

@@ -18,9 +18,9 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-constexpr std::array<const char*, 12> kKinds = {"Append",    "AppendReply",    "Vote",     "VoteReply",
-                                                "PreVote",   "PreVoteReply",   "Heartbeat", "HeartbeatReply",
-                                                "Snapshot",  "TimeoutNow",     "ReadIndex", "ReadIndexReply"};
+constexpr std::array<const char*, 12> kKinds = {"Append",   "AppendReply",  "Vote",      "VoteReply",
+                                                "PreVote",  "PreVoteReply", "Heartbeat", "HeartbeatReply",
+                                                "Snapshot", "TimeoutNow",   "ReadIndex", "ReadIndexReply"};
 constexpr std::array<const char*, 4> kRoles = {"follower", "precandidate", "candidate", "leader"};
 constexpr std::array<const char*, 4> kOutcomes = {"accepted", "notleader", "busy", "notallowed"};
 
@@ -73,10 +73,10 @@ struct Disk : LogReader {
 
 struct Member {
   Options options;
-  Disk disk;
+  Disk disk, saved;
   std::unique_ptr<Raft> raft;
   bool slow_disk = false;
-  std::optional<Ready> writing;  // handed out, and not stored yet
+  std::optional<Ready> writing;       // handed out, and not stored yet
   std::vector<std::string> incoming;  // the values of a snapshot that was delivered
   std::vector<ReadState> reads;
 };
@@ -173,8 +173,8 @@ void Play::finish(MemberId id, const Ready& ready) {
 
 void Play::deliver(const std::function<bool(const Message&)>& which) {
   for (int steps = 0; steps < 10'000; ++steps) {
-    const auto it = std::find_if(network_.begin(), network_.end(),
-                                 [&](const Envelope& e) { return which(e.message); });
+    const auto it =
+        std::find_if(network_.begin(), network_.end(), [&](const Envelope& e) { return which(e.message); });
     if (it == network_.end()) return;
     Envelope envelope = std::move(*it);
     network_.erase(it);
@@ -299,6 +299,14 @@ bool Play::set_up(const Words& words) {
   } else if (command == "disk") {  // disk ID slow: nothing is stored until `disk ID fast`
     at(words[1]).slow_disk = words[2] == "slow";
     pump(number(words[1]));
+  } else if (command == "save") {  // the state as it is now is the one that a `forget` goes back to; not the log
+    at(words[1]).saved = at(words[1]).disk;
+  } else if (command == "forget") {
+    Member& member = at(words[1]);
+    member.disk.applied = member.saved.applied;
+    member.disk.hard_state.commit = member.saved.hard_state.commit;
+    member.disk.configuration = member.saved.configuration;
+    member.disk.values = member.saved.values;
   } else {
     return false;
   }
@@ -328,7 +336,9 @@ bool Play::network(const Words& words) {
     if (arrow != std::string::npos) cut_.insert({from, number(words[1].substr(arrow + 2))});
     for (const auto& [id, member] : members_)
       if (arrow == std::string::npos) cut_.insert({{from, id}, {id, from}});
-    std::erase_if(network_, [&](const Envelope& e) { return cut_.count({e.message.from, e.message.to}) > 0; });
+    std::erase_if(network_, [&](const Envelope& e) {
+      return cut_.count({e.message.from, e.message.to}) > 0;
+    });
   } else if (command == "heal") {
     cut_.clear();
   } else {

@@ -50,7 +50,8 @@ enum class MessageKind : std::uint8_t {
   kAppend,         // §3.5: entries after (index, log_term), and how far the leader has committed
   kAppendReply,    // index: the last entry that now matches; rejected: `index` did not, `hint` may
   kVote,           // §3.4: index, log_term: the candidate's last entry
-  kVoteReply,      // commit, log_term: the last entry known to be committed
+                   // commit, commit_term: what it knows to be committed
+  kVoteReply,      // commit, commit_term: the same of who answers
   kPreVote,        // §9.6: the same question without consequences; term: the one it would campaign in
   kPreVoteReply,   // the same
   kHeartbeat,      // commit: what surely matches; context: of a read that waits for a quorum
@@ -69,6 +70,7 @@ struct Message {
   Index index = 0;
   Term log_term = 0;
   Index commit = 0;
+  Term commit_term = 0;  // of the entry at `commit`
   Index hint = 0;
   std::uint64_t context = 0;
   bool reject = false;
