@@ -14,25 +14,19 @@ constexpr std::size_t kMostMembers = 9;
 // Every run has its own mixture of accidents and its own pace: runs that are all alike find little.
 void World::draw_mixture() {
   accidents_ = {
-      {0, [this] { crash_one(); }},
-      {0, [this] { crash_leader(); }},
-      {0, [this] { power_cut(); }},
-      {0, [this] { partition(); }},
-      {0, [this] { cut_one_way(); }},
-      {0, [this] { leave_leader_one_friend(); }},
-      {0, [this] { change_members(); }},
-      {0, [this] { change_members_and_cut(); }},
-      {0, [this] { pause_one(); }},
-      {0, [this] { disturb_network(); }},
-      {0, [this] { slow_disk(); }},
-      {0, [this] { heal(); }},
-      {0, [this] { flush_one(); }},
-      {0, [this] { hand_over(); }},
-      {0, [this] { campaign_one(); }},
+      {0, [this] { crash_one(); }},      {0, [this] { crash_leader(); }},
+      {0, [this] { power_cut(); }},      {0, [this] { partition(); }},
+      {0, [this] { cut_one_way(); }},    {0, [this] { leave_leader_one_friend(); }},
+      {0, [this] { change_members(); }}, {0, [this] { change_members_and_cut(); }},
+      {0, [this] { pause_one(); }},      {0, [this] { disturb_network(); }},
+      {0, [this] { slow_disk(); }},      {0, [this] { heal(); }},
+      {0, [this] { flush_one(); }},      {0, [this] { hand_over(); }},
+      {0, [this] { campaign_one(); }},   {0, [this] { cut_leader_with_late_mail(); }},
   };
   for (Accident& accident : accidents_) accident.weight = chance(0.5) ? 0 : 1 + random_->below(8);
   accidents_.front().weight += 1;
   pause_us_ = between(10, 300) * kMs;
+  if (chance(0.3)) short_reign_ = random_->unit();
 }
 
 void World::accident() {
@@ -71,7 +65,8 @@ void World::power_cut() {
     if (chance(0.8)) crash(id);
 }
 
-// The last entries of such a leader reach one member, and it cannot tell whether they are committed (figure 8).
+// The last entries of such a leader reach one member, and it cannot tell whether they are committed (figure
+// 8).
 void World::leave_leader_one_friend() {
   Member* chief = leader();
   if (chief == nullptr) return;
@@ -85,6 +80,39 @@ void World::leave_leader_one_friend() {
   }
   if (chance(0.5)) at(between(1 * kMs, 40 * kMs), [this, id] { crash(id); });
   at(between(50 * kMs, 600 * kMs), [this] { heal(); });
+}
+
+// A leader that nobody can reach any more gets what was sent to it before: is it still followed?
+void World::cut_leader_with_late_mail() {
+  Member* chief = leader();
+  if (chief == nullptr) return;
+  late_ = 0.7;
+  late_most_us_ = 400 * kMs;
+  at(between(5 * kMs, 40 * kMs), [this, id = chief->raft().id()] {
+    late_ = 0;
+    late_most_us_ = 3000 * kMs;
+    if (calm_) return;
+    note("cut off " + std::to_string(id) + " with mail on its way");
+    for (const auto& [other, m] : members_) {
+      cut_.insert({id, other});
+      cut_.insert({other, id});
+    }
+  });
+  at(between(300 * kMs, 700 * kMs), [this] { heal(); });
+}
+
+// One leader after another that reaches few and falls: everybody's last entries differ, and are of many terms
+// (figure 8, once more).
+void World::end_reign(raft::MemberId id) {
+  if (calm_) return;
+  const bool alone = chance(0.5);
+  for (const auto& [other, m] : members_) {
+    if (other == id || (!alone && chance(0.5))) continue;
+    cut_.insert({id, other});
+    cut_.insert({other, id});
+  }
+  at(between(0, 12 * kMs), [this, id] { crash(id); });
+  at(between(20 * kMs, 300 * kMs), [this] { heal(); });
 }
 
 void World::change_members_and_cut() {
@@ -157,7 +185,8 @@ void World::slow_disk() {
 
 void World::add_member(raft::MemberId id) {
   if (members_.count(id) > 0) return;
-  members_[id] = std::make_unique<Member>(id, raft::Configuration{}, static_cast<Outside&>(*this), checker_, *random_);
+  members_[id] =
+      std::make_unique<Member>(id, raft::Configuration{}, static_cast<Outside&>(*this), checker_, *random_);
   tick_us_[id] = between(8 * kMs, 12 * kMs);
   at(tick_us_[id], [this, id] { tick(id); });
 }

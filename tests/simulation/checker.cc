@@ -20,8 +20,8 @@ std::string describe(const raft::Configuration& configuration) {
     for (const raft::MemberId id : ids) text += (text.empty() ? "" : ",") + number(id);
     return text;
   };
-  return "[" + list(configuration.voters) + "|" + list(configuration.outgoing) + "|" + list(configuration.learners) +
-         "]";
+  return "[" + list(configuration.voters) + "|" + list(configuration.outgoing) + "|" +
+         list(configuration.learners) + "]";
 }
 
 void fail(const std::string& invariant, const std::string& what) { throw Violation(invariant + ": " + what); }
@@ -55,11 +55,13 @@ void Checker::on_stored(const raft::Entry& entry, raft::Term term_before) {
     fail("log matching", "two different entries " + number(entry.index) + " of term " + number(entry.term));
 }
 
-void Checker::on_commit(const raft::Raft& leader, raft::Index index, const std::vector<raft::MemberId>& holders) {
-  const raft::Vote vote = raft::count_votes(leader.configuration(), [&](raft::MemberId id) -> std::optional<bool> {
+void Checker::on_commit(const raft::Raft& leader, const raft::Configuration& before, raft::Index index,
+                        const std::vector<raft::MemberId>& holders) {
+  const auto holds = [&](raft::MemberId id) -> std::optional<bool> {
     return std::find(holders.begin(), holders.end(), id) != holders.end();
-  });
-  if (vote == raft::Vote::kWon) return;
+  };
+  for (const raft::Configuration* configuration : {&leader.configuration(), &before})
+    if (raft::count_votes(*configuration, holds) == raft::Vote::kWon) return;
   fail("durability", "member " + number(leader.id()) + " calls entry " + number(index) +
                          " committed, and only " + number(holders.size()) + " members have it on disk");
 }
@@ -70,7 +72,8 @@ void Checker::on_applied(const raft::Raft& member, const raft::Entry& entry, std
   it->second.committed_in = std::min(it->second.committed_in, seen.committed_in);
   if (first) return;
   if (it->second.term != seen.term || it->second.payload_hash != seen.payload_hash)
-    fail("state-machine safety", "member " + number(member.id()) + " applied another entry " + number(entry.index));
+    fail("state-machine safety",
+         "member " + number(member.id()) + " applied another entry " + number(entry.index));
   if (it->second.state_hash != seen.state_hash)
     fail("equal states", "member " + number(member.id()) + " differs after entry " + number(entry.index));
 }
@@ -80,8 +83,8 @@ void Checker::on_write(store::Revision revision, const std::string& key, const s
 }
 
 void Checker::on_leader_cut_off(raft::MemberId member, std::int64_t for_ms) {
-  fail("check quorum", "member " + number(member) + " still leads after " + number(static_cast<std::uint64_t>(for_ms)) +
-                           " ms without a quorum");
+  fail("check quorum", "member " + number(member) + " still leads after " +
+                           number(static_cast<std::uint64_t>(for_ms)) + " ms without a quorum");
 }
 
 std::optional<std::string> Checker::value_at(const std::string& key, store::Revision revision) const {
@@ -106,12 +109,12 @@ void Checker::check_history(const std::vector<Operation>& operations) const {
     if (op.kind != Operation::Kind::kRead && op.wrote) {
       const auto it = writes_.find(op.revision);
       if (it == writes_.end() || it->second != std::pair(op.key, op.value))
-        fail("no lost write", "revision " + number(static_cast<std::uint64_t>(op.revision)) + " was acknowledged for " +
-                                  op.value + " and is something else");
+        fail("no lost write", "revision " + number(static_cast<std::uint64_t>(op.revision)) +
+                                  " was acknowledged for " + op.value + " and is something else");
     } else if (op.kind == Operation::Kind::kRead) {
       if (value_at(op.key, op.revision).value_or("") != op.value)
-        fail("consistent reads", "a read at revision " + number(static_cast<std::uint64_t>(op.revision)) +
-                                     " saw " + op.value);
+        fail("consistent reads",
+             "a read at revision " + number(static_cast<std::uint64_t>(op.revision)) + " saw " + op.value);
     }
   }
   std::sort(by_end.begin(), by_end.end(), [](auto* a, auto* b) { return a->ended < b->ended; });
@@ -123,9 +126,10 @@ void Checker::check_history(const std::vector<Operation>& operations) const {
       newest = std::max(newest, by_end[ended++]->revision);
     const bool must_be_later = op->wrote;
     if (op->revision < newest || (must_be_later && op->revision == newest)) {
-      fail("linearizability", (op->wrote ? "a write" : "a read") + std::string(" of ") + op->key + " got revision " +
-                                  number(static_cast<std::uint64_t>(op->revision)) + " after revision " +
-                                  number(static_cast<std::uint64_t>(newest)) + " had been answered");
+      fail("linearizability", (op->wrote ? "a write" : "a read") + std::string(" of ") + op->key +
+                                  " got revision " + number(static_cast<std::uint64_t>(op->revision)) +
+                                  " after revision " + number(static_cast<std::uint64_t>(newest)) +
+                                  " had been answered");
     }
   }
 }

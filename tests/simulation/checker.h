@@ -28,8 +28,8 @@ struct Operation {
   Kind kind = Kind::kPut;
   State state = State::kOpen;
   std::string key;
-  std::string value;         // written, or read
-  std::int64_t began = 0;    // microseconds of the run
+  std::string value;       // written, or read
+  std::int64_t began = 0;  // microseconds of the run
   std::int64_t ended = 0;
   store::Revision revision = 0;  // of the commit, or of the state that was seen
   bool wrote = false;            // a compare may refuse
@@ -42,14 +42,15 @@ class Checker {
   // Log matching: an entry became durable somewhere.
   void on_stored(const raft::Entry& entry, raft::Term term_before);
   // A leader counts an entry as committed: `holders` have it on disk.
-  void on_commit(const raft::Raft& leader, raft::Index index, const std::vector<raft::MemberId>& holders);
+  void on_commit(const raft::Raft& leader, const raft::Configuration& before, raft::Index index,
+                 const std::vector<raft::MemberId>& holders);
   // State-machine safety: everybody applies the same, and gets the same.
   void on_applied(const raft::Raft& member, const raft::Entry& entry, std::uint64_t state_hash);
   void on_write(store::Revision revision, const std::string& key, const std::string& value);
   void on_leader_cut_off(raft::MemberId member, std::int64_t for_ms);
 
-  // Linearizability of what is known, in full: every operation that was answered has a revision, so there is one
-  // order to check and nothing to guess. Operations with unknown outcome may or may not be in it.
+  // Linearizability of what is known, in full: every operation that was answered has a revision, so there is
+  // one order to check and nothing to guess. Operations with unknown outcome may or may not be in it.
   void check_history(const std::vector<Operation>& operations) const;
 
   raft::Index last_applied() const { return applied_.empty() ? 0 : applied_.rbegin()->first; }

@@ -5,13 +5,13 @@ namespace coxswain::simulation {
 namespace {
 
 constexpr std::int64_t kMs = 1000;
-constexpr std::int64_t kPatienceUs = 400 * kMs;
 
 }  // namespace
 
 void World::client_step(std::size_t client) {
   if (!clients_[client].waiting) start_operation(client);
-  at(between(1 * kMs, 30 * kMs), [this, client] { client_step(client); });
+  // In the end there is time for everybody to catch up, even where one entry is sent at a time.
+  at(calm_ ? 100 * kMs : between(1 * kMs, 30 * kMs), [this, client] { client_step(client); });
 }
 
 void World::start_operation(std::size_t client) {
@@ -19,7 +19,9 @@ void World::start_operation(std::size_t client) {
   if (self.target == 0 || chance(0.1)) self.target = any_member();
   Operation op;
   op.key = "key-" + std::to_string(random_->below(4));
-  op.kind = chance(0.4) ? Operation::Kind::kRead : chance(0.4) ? Operation::Kind::kCompareAndPut : Operation::Kind::kPut;
+  op.kind = chance(0.4)   ? Operation::Kind::kRead
+            : chance(0.4) ? Operation::Kind::kCompareAndPut
+                          : Operation::Kind::kPut;
   op.began = now_;
   const std::size_t id = operations_.size();
   store::Txn txn;
@@ -33,9 +35,10 @@ void World::start_operation(std::size_t client) {
   self.waiting = true;
   self.operation = id;
   Member& target = *member(self.target);
-  const bool accepted = copy.kind == Operation::Kind::kRead ? target.read(id, copy.key) : target.write(id, txn, copy.value);
+  const bool accepted =
+      copy.kind == Operation::Kind::kRead ? target.read(id, copy.key) : target.write(id, txn, copy.value);
   if (accepted) {
-    at(kPatienceUs, [this, client, id] { time_out(client, id); });
+    at(patience_us_, [this, client, id] { time_out(client, id); });
     return;
   }
   // Refused at once: nothing happened. Follow the hint, or try anybody.
@@ -57,7 +60,8 @@ void World::time_out(std::size_t client, std::size_t operation) {
   self.target = any_member();
 }
 
-void World::finished(std::size_t operation, bool done, store::Revision revision, bool wrote, std::string value) {
+void World::finished(std::size_t operation, bool done, store::Revision revision, bool wrote,
+                     std::string value) {
   Operation& op = operations_[operation];
   if (op.state != Operation::State::kOpen) return;  // the client has given up
   op.state = done ? Operation::State::kDone : Operation::State::kFailed;

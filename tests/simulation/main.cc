@@ -2,10 +2,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <csignal>
 #include <cstdio>
 #include <string>
+#include <CLI/CLI.hpp>
 
 #include "libs/store/raft/mutants.h"
 #include "tests/simulation/world.h"
@@ -14,11 +14,13 @@ namespace coxswain::simulation {
 namespace {
 
 std::uint64_t current_seed = 0;
+const char* planted_bug = "";
 
 extern "C" void on_abort(int) {
-  char line[96];
-  const int size = std::snprintf(line, sizeof line, "seed %llu: an assertion of the core failed\n",
-                                 static_cast<unsigned long long>(current_seed));
+  char line[160];
+  const int size =
+      std::snprintf(line, sizeof line, "%s%sseed %llu: an assertion of the core failed\n", planted_bug,
+                    *planted_bug != 0 ? ": " : "", static_cast<unsigned long long>(current_seed));
   (void)!write(STDOUT_FILENO, line, static_cast<std::size_t>(size));
   _exit(3);
 }
@@ -42,17 +44,19 @@ int run_seeds(std::uint64_t from, std::uint64_t count, bool verbose, bool quiet)
     try {
       add(&sum, World(current_seed, verbose).run());
     } catch (const Violation& violation) {
-      std::printf("seed %llu: %s\n", static_cast<unsigned long long>(current_seed), violation.what());
+      std::printf("%s%sseed %llu: %s\n", planted_bug, *planted_bug != 0 ? ": " : "",
+                  static_cast<unsigned long long>(current_seed), violation.what());
       std::fflush(stdout);
       return 1;
     }
   }
   if (!quiet) {
-    std::printf("seeds %llu to %llu: no violation in %.0f s of virtual time: %zu events, %zu writes, %zu reads, "
-                "%zu unknown, %zu crashes, %zu partitions, %zu membership changes, %zu snapshots\n",
-                static_cast<unsigned long long>(from), static_cast<unsigned long long>(from + count - 1),
-                static_cast<double>(sum.virtual_ms) / 1000, sum.events, sum.writes, sum.reads, sum.unknown,
-                sum.crashes, sum.partitions, sum.changes, sum.snapshots);
+    std::printf(
+        "seeds %llu to %llu: no violation in %.0f s of virtual time: %zu events, %zu writes, %zu reads, "
+        "%zu unknown, %zu crashes, %zu partitions, %zu membership changes, %zu snapshots\n",
+        static_cast<unsigned long long>(from), static_cast<unsigned long long>(from + count - 1),
+        static_cast<double>(sum.virtual_ms) / 1000, sum.events, sum.writes, sum.reads, sum.unknown,
+        sum.crashes, sum.partitions, sum.changes, sum.snapshots);
   }
   return 0;
 }
@@ -72,26 +76,41 @@ int run_jobs(std::uint64_t from, std::uint64_t count, unsigned jobs) {
 }
 
 #ifdef COXSWAIN_MUTANTS
-// Every planted bug must be found; says by which seed and which invariant.
-int run_mutants(std::uint64_t from, std::uint64_t count, const std::string& only) {
-  int missed = 0;
+// In a process of its own, which prints one line: by which seed and which invariant it was found.
+pid_t try_mutant(raft::Mutant mutant, std::uint64_t from, std::uint64_t count) {
+  std::fflush(stdout);
+  const pid_t child = fork();
+  if (child != 0) return child;
+  raft::plant(mutant);
+  planted_bug = to_string(mutant);
+  const bool found = run_seeds(from, count, false, true) != 0;
+  if (!found)
+    std::printf("%s: NOT FOUND in %llu seeds\n", planted_bug, static_cast<unsigned long long>(count));
+  std::fflush(stdout);
+  _exit(found ? 1 : 0);
+}
+
+// Every planted bug must be found.
+int run_mutants(std::uint64_t from, std::uint64_t count, unsigned jobs, const std::string& only) {
+  int missed = 0, tried = 0;
+  unsigned running = 0;
+  const auto reap = [&] {
+    int status = 0;
+    if (wait(&status) <= 0) return;
+    --running;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) ++missed;
+  };
   for (int i = 1; i < static_cast<int>(raft::Mutant::kCount); ++i) {
     const auto mutant = static_cast<raft::Mutant>(i);
     if (!only.empty() && only != to_string(mutant)) continue;
-    std::printf("%-32s ", to_string(mutant));
-    std::fflush(stdout);
-    const pid_t child = fork();
-    if (child == 0) {
-      raft::plant(mutant);
-      _exit(run_seeds(from, count, false, true));
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) != 0) continue;
-    std::printf("NOT FOUND in %llu seeds\n", static_cast<unsigned long long>(count));
-    ++missed;
+    while (running >= jobs) reap();
+    (void)try_mutant(mutant, from, count);
+    ++running;
+    ++tried;
   }
-  return missed == 0 ? 0 : 1;
+  while (running > 0) reap();
+  std::printf("%d of %d planted bugs found\n", tried - missed, tried);
+  return missed == 0 && tried > 0 ? 0 : 1;
 }
 #endif
 
@@ -117,7 +136,7 @@ int main(int argc, char** argv) {
 #endif
   CLI11_PARSE(app, argc, argv);
 #ifdef COXSWAIN_MUTANTS
-  if (mutants || !mutant.empty()) return run_mutants(from, seeds, mutant);
+  if (mutants || !mutant.empty()) return run_mutants(from, seeds, jobs, mutant);
 #endif
   return jobs > 1 ? run_jobs(from, seeds, jobs) : run_seeds(from, seeds, verbose, false);
 }

@@ -74,8 +74,8 @@ void Member::start() {
 void Member::crash() {
   if (!up()) return;
   if (busy_) {
-    const std::size_t records =
-        (ready_.snapshot.has_value() ? 1 : 0) + (ready_.hard_state.has_value() ? 1 : 0) + ready_.entries.size();
+    const std::size_t records = (ready_.snapshot.has_value() ? 1 : 0) +
+                                (ready_.hard_state.has_value() ? 1 : 0) + ready_.entries.size();
     store(ready_, random_.below(records + 1));
   }
   raft_.reset();
@@ -201,8 +201,9 @@ void Member::finish() {
 
 void Member::apply(const raft::Entry& entry) {
   if (entry.index != live_.applied + 1)
-    fail("state-machine safety", "member " + std::to_string(id_) + " applies entry " + std::to_string(entry.index) +
-                                     " after entry " + std::to_string(live_.applied));
+    fail("state-machine safety", "member " + std::to_string(id_) + " applies entry " +
+                                     std::to_string(entry.index) + " after entry " +
+                                     std::to_string(live_.applied));
   live_.applied = entry.index;
   live_.term = entry.term;
   store::TxnResult result;
@@ -214,8 +215,8 @@ void Member::apply(const raft::Entry& entry) {
     store::State::Plan plan = live_.state->plan(*store::decode_command(*entry.data));
     live_.state->commit(plan);
     for (const store::EventPtr& event : plan.events) {
-      live_.hash = hash_bytes(event->entry->key + "=" + event->entry->value + "@" + std::to_string(event->revision),
-                              live_.hash);
+      live_.hash = hash_bytes(
+          event->entry->key + "=" + event->entry->value + "@" + std::to_string(event->revision), live_.hash);
       checker_.on_write(event->revision, event->entry->key, event->entry->value);
     }
     result = std::move(plan.result);
@@ -284,7 +285,8 @@ void Member::send(const std::vector<raft::Message>& messages) {
     if (message.snapshot.has_value()) {
       // The node moves the newest stored state, which may be newer than when the message was made.
       envelope.state = disk_.state;
-      envelope.message.snapshot = raft::Snapshot{disk_.state->applied, disk_.state->term, disk_.state->configuration};
+      envelope.message.snapshot =
+          raft::Snapshot{disk_.state->applied, disk_.state->term, disk_.state->configuration};
     }
     outside_.send(std::move(envelope));
   }
@@ -295,12 +297,17 @@ void Member::note(const std::string& what) const {
 }
 
 void Member::watch_role() {
-  if (raft_->role() != raft::Role::kLeader) return;
+  if (raft_->role() == raft::Role::kLeader) watch_leader();
+  configuration_before_ = raft_->configuration();
+}
+
+void Member::watch_leader() {
   if (led_ != raft_->term()) {
     led_ = raft_->term();
     if (outside_.verbose()) note("leads, last entry " + std::to_string(raft_->last_index()));
     reported_commit_ = raft_->committed();
     checker_.on_leader(*raft_);
+    outside_.leads(id_);
   }
   if (raft_->committed() > reported_commit_) {
     reported_commit_ = raft_->committed();

@@ -1,4 +1,5 @@
-// One simulated member: the production Raft core and state machine over a disk that loses what was not synced.
+// One simulated member: the production Raft core and state machine over a disk that loses what was not
+// synced.
 #pragma once
 
 #include <deque>
@@ -46,19 +47,24 @@ class Outside {  // what a member can do to the world
   virtual void note(const std::string& what) = 0;
   virtual void send(Envelope envelope) = 0;
   virtual void after_disk(raft::MemberId id, std::uint64_t life) = 0;  // calls disk_done() later
+  virtual void leads(raft::MemberId id) = 0;
   virtual void committed(raft::MemberId id, raft::Index index) = 0;
-  virtual void finished(std::size_t operation, bool done, store::Revision revision, bool wrote, std::string value) = 0;
+  virtual void finished(std::size_t operation, bool done, store::Revision revision, bool wrote,
+                        std::string value) = 0;
 };
 
 class Member : public raft::LogReader {
  public:
-  Member(raft::MemberId id, const raft::Configuration& initial, Outside& outside, Checker& checker, Random& random);
+  Member(raft::MemberId id, const raft::Configuration& initial, Outside& outside, Checker& checker,
+         Random& random);
 
   bool up() const { return raft_ != nullptr; }
   bool busy() const { return busy_ || paused_; }  // does nothing on its own
   const raft::Raft& raft() const { return *raft_; }
   const Disk& disk() const { return disk_; }
   std::uint64_t life() const { return life_; }
+  // That of before the last step: what was counted in this step was counted by it, or by that of now.
+  const raft::Configuration& configuration_before() const { return configuration_before_; }
   bool holds(raft::Index index, raft::Term term) const;  // on disk
   std::uint64_t hash() const { return live_.hash; }
 
@@ -108,6 +114,7 @@ class Member : public raft::LogReader {
   void answer_reads();
   void send(const std::vector<raft::Message>& messages);
   void watch_role();
+  void watch_leader();
   void note(const std::string& what) const;
 
   const raft::MemberId id_;
@@ -128,6 +135,7 @@ class Member : public raft::LogReader {
   std::map<std::uint64_t, Read> reads_;
   raft::Term led_ = 0;
   raft::Index reported_commit_ = 0;
+  raft::Configuration configuration_before_;
   const raft::Configuration initial_;
 };
 

@@ -7,24 +7,28 @@ namespace coxswain::simulation {
 namespace {
 
 constexpr std::int64_t kMs = 1000;
-constexpr std::int64_t kTickUs = 10 * kMs;  // election time-outs of 100 to 200 ms
+constexpr std::int64_t kTickUs = 10 * kMs;        // election time-outs of 100 to 200 ms
 constexpr std::int64_t kStepDownUs = 1000 * kMs;  // far more than two election time-outs; disks delay it
 constexpr std::int64_t kLearnUs = 5000 * kMs;
 
 }  // namespace
 
-World::World(std::uint64_t seed, bool verbose) : seed_(seed), verbose_(verbose), random_(seeded_random(seed)) {
+World::World(std::uint64_t seed, bool verbose)
+    : seed_(seed), verbose_(verbose), random_(seeded_random(seed)) {
   const std::uint64_t sizes[] = {1, 3, 3, 3, 5, 5, 7};
   raft::Configuration configuration;
-  for (std::uint64_t id = 1; id <= sizes[random_->below(std::size(sizes))]; ++id) configuration.voters.push_back(id);
+  for (std::uint64_t id = 1; id <= sizes[random_->below(std::size(sizes))]; ++id)
+    configuration.voters.push_back(id);
   if (chance(0.3)) configuration.learners.push_back(configuration.voters.size() + 1);
   for (const raft::MemberId id : configuration.members()) {
-    members_[id] = std::make_unique<Member>(id, configuration, static_cast<Outside&>(*this), checker_, *random_);
+    members_[id] =
+        std::make_unique<Member>(id, configuration, static_cast<Outside&>(*this), checker_, *random_);
     tick_us_[id] = between(kTickUs * 8 / 10, kTickUs * 12 / 10);
     at(between(0, kTickUs), [this, id] { tick(id); });
   }
   draw_mixture();
-  clients_.resize(2 + random_->below(4));
+  clients_.resize(chance(0.2) ? 12 : 2 + random_->below(4));
+  if (chance(0.5)) patience_us_ = 40 * kMs;
 }
 
 World::~World() = default;
@@ -63,7 +67,8 @@ Summary World::run() {
   summary_.virtual_ms = now_ / kMs;
   for (const Operation& op : operations_) {
     if (op.state == Operation::State::kUnknown) ++summary_.unknown;
-    if (op.state == Operation::State::kDone) ++(op.kind == Operation::Kind::kRead ? summary_.reads : summary_.writes);
+    if (op.state == Operation::State::kDone)
+      ++(op.kind == Operation::Kind::kRead ? summary_.reads : summary_.writes);
   }
   return summary_;
 }
@@ -134,9 +139,10 @@ void World::transmit(Envelope envelope) {
   const raft::Message& m = envelope.message;
   if (chance(loss_) || !reachable(m.from, m.to) || members_.count(m.to) == 0) return;
   std::int64_t delay = chance(0.02) ? between(0, 40 * delay_us_) : between(100, delay_us_);
-  if (chance(late_)) delay = between(100 * kMs, 3000 * kMs);
-  at(delay, [this, envelope = std::move(envelope)]() mutable {
-    if (!reachable(envelope.message.from, envelope.message.to)) return;
+  const bool late = chance(late_);  // and past every partition that comes meanwhile
+  if (late) delay = between(50 * kMs, late_most_us_);
+  at(delay, [this, late, envelope = std::move(envelope)]() mutable {
+    if (!late && !reachable(envelope.message.from, envelope.message.to)) return;
     const raft::MemberId to = envelope.message.to;
     heard_[{to, envelope.message.from}] = now_;
     member(to)->deliver(std::move(envelope));
@@ -149,14 +155,19 @@ void World::after_disk(raft::MemberId id, std::uint64_t life) {
   at(between(100, most), [this, id, life] { member(id)->disk_done(life); });
 }
 
+void World::leads(raft::MemberId id) {
+  if (calm_ || !chance(short_reign_)) return;
+  at(0, [this, id] { end_reign(id); });
+}
+
 void World::committed(raft::MemberId id, raft::Index index) {
   const raft::Raft& leader = member(id)->raft();
   const std::optional<raft::Term> term = leader.log().term(index);
-  if (!term.has_value()) return;
+  if (term != leader.term()) return;  // learnt, not counted
   std::vector<raft::MemberId> holders;
   for (const auto& [other, m] : members_)
     if (m->holds(index, *term)) holders.push_back(other);
-  checker_.on_commit(leader, index, holders);
+  checker_.on_commit(leader, member(id)->configuration_before(), index, holders);
 }
 
 // ---- the end: everything is repaired, and then everything must work ----
@@ -189,12 +200,13 @@ void World::settle() {
   }
   std::string states;
   for (const auto& [id, m] : members_) {
-    states += " " + describe(m->raft().configuration()) + std::to_string(id) + ":" + std::to_string(static_cast<int>(m->raft().role())) + "/t" +
-              std::to_string(m->raft().term()) + "/a" + std::to_string(m->raft().applied()) + "/l" +
-              std::to_string(m->raft().last_index());
+    states += " " + describe(m->raft().configuration()) + std::to_string(id) + ":" +
+              std::to_string(static_cast<int>(m->raft().role())) + "/t" + std::to_string(m->raft().term()) +
+              "/a" + std::to_string(m->raft().applied()) + "/l" + std::to_string(m->raft().last_index());
   }
-  fail("progress", "5 s after everything was repaired the group does not work (member:role/term/applied/last" +
-                       states + ")");
+  fail("progress",
+       "5 s after everything was repaired the group does not work (member:role/term/applied/last" + states +
+           ")");
 }
 
 }  // namespace coxswain::simulation

@@ -55,8 +55,10 @@ class World : private Outside {
   void note(const std::string& what) override;
   void send(Envelope envelope) override;
   void after_disk(raft::MemberId id, std::uint64_t life) override;
+  void leads(raft::MemberId id) override;
   void committed(raft::MemberId id, raft::Index index) override;
-  void finished(std::size_t operation, bool done, store::Revision revision, bool wrote, std::string value) override;
+  void finished(std::size_t operation, bool done, store::Revision revision, bool wrote,
+                std::string value) override;
 
   void at(std::int64_t delay_us, std::function<void()> what);
   void run_until(std::int64_t end_us);
@@ -89,6 +91,8 @@ class World : private Outside {
   void crash_leader();
   void power_cut();
   void leave_leader_one_friend();
+  void cut_leader_with_late_mail();
+  void end_reign(raft::MemberId id);
   void change_members_and_cut();
   void flush_one();
   void hand_over();
@@ -112,24 +116,27 @@ class World : private Outside {
   Checker checker_;
   Summary summary_;
   std::map<raft::MemberId, std::unique_ptr<Member>> members_;
-  std::map<raft::MemberId, std::int64_t> tick_us_;  // clocks run at different speeds
+  std::map<raft::MemberId, std::int64_t> tick_us_;                           // clocks run at different speeds
   std::map<std::pair<raft::MemberId, raft::MemberId>, std::int64_t> heard_;  // to, from: the last message
   struct Reign {
     std::int64_t since = 0;
     raft::Configuration configuration;
   };
-  std::map<raft::MemberId, Reign> reigns_;  // undisturbed, with one configuration
+  std::map<raft::MemberId, Reign> reigns_;                   // undisturbed, with one configuration
   std::set<std::pair<raft::MemberId, raft::MemberId>> cut_;  // from, to
   std::map<raft::MemberId, std::int64_t> disk_us_;
   double loss_ = 0;
   double duplication_ = 0;
   std::int64_t delay_us_ = 2000;
+  double short_reign_ = 0;              // leaders that fall as soon as they lead
+  std::int64_t patience_us_ = 400'000;  // of clients
+  std::int64_t late_most_us_ = 3'000'000;
   double late_ = 0;  // messages that come long after everything else
   std::vector<Operation> operations_;
   std::vector<Client> clients_;
   std::vector<Accident> accidents_;
   std::int64_t pause_us_ = 0;  // between two of them, at most
-  bool calm_ = false;  // no more accidents
+  bool calm_ = false;          // no more accidents
 };
 
 }  // namespace coxswain::simulation

@@ -18,7 +18,7 @@ void Raft::campaign() {
 
 void Raft::start_election(Role role, bool transfer) {
   // A member that has not applied a committed change yet could win with a majority of before it.
-  if (log_.change_unapplied() && !planted(Mutant::kCampaignBeforeChangeApplied)) return;
+  if (log_.change_unapplied()) return;
   if (planted(Mutant::kStuckAtHigherTerm)) role = Role::kCandidate;
   const bool pre_vote = role == Role::kPreCandidate;
   reset(pre_vote ? term_ : term_ + 1);

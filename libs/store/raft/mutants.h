@@ -21,13 +21,11 @@ enum class Mutant : std::uint8_t {
   kLearnerCounted,              // §4.2.1
   kJointNeedsOnlyIncoming,      // §4.3
   kChangeWhileChangePending,    // at most one in flight
-  kCampaignBeforeChangeApplied, // a committed change that this member has not applied yet
   kChangeForgottenWithCommit,   // two changes in the log, and the first one not taken for committed
   kConfigurationLostOnRestart,  // the members as of the start, not as of what was applied
   kSnapshotOverNewerState,      // an old snapshot rolls a follower back
   kAppendWithoutMatch,          // §3.5: the follower does not compare the entry before
   kAppendCutsMatching,          // a delayed append cuts off newer entries that match
-  kCommitBeyondMatch,           // the follower believes leader_commit beyond what it has checked
   kHeartbeatCommitsUnmatched,   // a heartbeat carries the leader's commit as it is
   kLeaderIgnoresHigherTerm,     // §3.3
   kNoCheckQuorum,               // §6.2: a leader cut off from the others goes on for ever

@@ -193,7 +193,7 @@ void Raft::handle_append(const Message& m) {
   } else if (log_.matches(m.index, m.log_term) ||
              (planted(Mutant::kAppendWithoutMatch) && m.index <= log_.last())) {
     reply.index = log_.merge(m.index, m.entries);
-    log_.commit_to(std::min(m.commit, planted(Mutant::kCommitBeyondMatch) ? log_.last() : reply.index));
+    log_.commit_to(std::min(m.commit, reply.index));
   } else {
     reply.reject = true;
     reply.hint = log_.last_not_after(std::min(m.index, log_.last()), m.log_term);
