@@ -70,8 +70,8 @@ json::Value field_schema(const Field& field, Dialect dialect) {
       break;
     }
   }
-  // kubectl explain shows the type's description below the field's: once is enough.
-  const bool repeated = field.container != Container::kMap && field.type != nullptr &&
+  // kubectl explain shows the type's description below the field's: once is enough. Before 1.27 it read v2 and did not.
+  const bool repeated = dialect == Dialect::kV3 && field.container != Container::kMap && field.type != nullptr &&
                         field.type->description == field.description;
   if (!field.description.empty() && !repeated) out.set("description", field.description);
   if (!field.default_json.empty()) {
