@@ -27,11 +27,17 @@ def test_wrong_starts(s):
 @starts_itself
 def test_a_newer_format_is_refused(s):
     s.start()
+    s.put_map("a", {})
     s.stop()
-    (s.data / "store/FORMAT").write_text("coxswain store 999\n")
+    form = s.data / "store/FORMAT"
+    today = form.read_text()
+    form.write_text("coxswain store 999\n")
     one_line(*s.run_once(data=s.data), "newer")
-    (s.data / "store/FORMAT").write_text("coxswain store 1\n")
+    form.write_text("coxswain store 1\n")
+    one_line(*s.run_once(data=s.data), "nothing was changed")
+    form.write_text(today)
     s.start()
+    equal(s.call("GET", MAPS + "/a").status, 200, "everything is there")
 
 
 def test_secrets_stay_secret(s):

@@ -334,6 +334,13 @@ std::vector<raft::Entry> Member::entries(raft::Index from, raft::Index to, std::
   return out;
 }
 
+std::vector<raft::Index> Member::changes() const {
+  std::vector<raft::Index> out;
+  for (const raft::Entry& entry : disk_.log)
+    if (entry.kind == raft::EntryKind::kConfiguration) out.push_back(entry.index);
+  return out;
+}
+
 std::optional<raft::Snapshot> Member::snapshot() const {
   return raft::Snapshot{disk_.state->applied, disk_.state->term, disk_.state->configuration};
 }

@@ -84,6 +84,7 @@ class Member : public raft::LogReader {
   raft::Index last_index() const override { return disk_.base + disk_.log.size(); }
   std::optional<raft::Term> term(raft::Index index) const override;
   std::vector<raft::Entry> entries(raft::Index from, raft::Index to, std::size_t max_bytes) const override;
+  std::vector<raft::Index> changes() const override;
   std::optional<raft::Snapshot> snapshot() const override;
 
  private:

@@ -28,7 +28,16 @@ TEST_CASE("url escapes") {
 }
 
 TEST_CASE("checksums match published vectors") {
-  CHECK(crc32c("123456789") == 0xe3069283U);  // RFC 3720 B.4
+  CHECK(crc32c("123456789") == 0xe3069283U);  // RFC 3720 B.4, and those below
+  CHECK(crc32c(std::string(32, '\0')) == 0x8a9136aaU);
+  CHECK(crc32c(std::string(32, '\xff')) == 0x62a8ab43U);
+  std::string rising;
+  for (char c = 0; c < 32; ++c) rising.push_back(c);
+  CHECK(crc32c(rising) == 0x46dd794eU);
+  CHECK(crc32c(std::string(rising.rbegin(), rising.rend())) == 0x113fdb5cU);
+  for (std::size_t cut = 0; cut <= rising.size(); ++cut)  // of any length, and in parts
+    CHECK(crc32c(std::string_view(rising).substr(cut), crc32c(std::string_view(rising).substr(0, cut))) ==
+          0x46dd794eU);
   CHECK(fnv1a_32("a") == 0xe40c292cU);
   CHECK(fnv1a_64("a") == 0xaf63dc4c8601ec8cULL);
 }

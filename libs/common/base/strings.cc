@@ -2,6 +2,7 @@
 
 #include <array>
 #include <charconv>
+#include <cstring>
 
 namespace coxswain {
 namespace {
@@ -184,19 +185,46 @@ std::optional<std::string> url_decode(std::string_view text, bool plus_is_space)
   return out;
 }
 
-std::uint32_t crc32c(std::string_view bytes, std::uint32_t seed) {
+namespace {
+
+#if defined(__x86_64__)
+// The processor's own instruction: eight bytes at a time, some ten times faster than the table.
+__attribute__((target("sse4.2"))) std::uint32_t crc32c_by_processor(std::string_view bytes,
+                                                                    std::uint32_t crc) {
+  std::uint64_t wide = crc;
+  for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data(), 8);
+    wide = __builtin_ia32_crc32di(wide, word);
+  }
+  crc = static_cast<std::uint32_t>(wide);
+  for (const char c : bytes) crc = __builtin_ia32_crc32qi(crc, static_cast<unsigned char>(c));
+  return crc;
+}
+#endif
+
+std::uint32_t crc32c_by_table(std::string_view bytes, std::uint32_t crc) {
   static const auto table = [] {
     std::array<std::uint32_t, 256> t{};
     for (std::uint32_t i = 0; i < 256; ++i) {
-      std::uint32_t crc = i;
-      for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) ? 0x82f63b78U : 0U);
-      t[i] = crc;
+      std::uint32_t entry = i;
+      for (int bit = 0; bit < 8; ++bit) entry = (entry >> 1) ^ ((entry & 1) ? 0x82f63b78U : 0U);
+      t[i] = entry;
     }
     return t;
   }();
-  std::uint32_t crc = ~seed;
   for (const char c : bytes) crc = (crc >> 8) ^ table[(crc ^ static_cast<unsigned char>(c)) & 0xff];
-  return ~crc;
+  return crc;
+}
+
+}  // namespace
+
+std::uint32_t crc32c(std::string_view bytes, std::uint32_t seed) {
+#if defined(__x86_64__)
+  static const bool able = __builtin_cpu_supports("sse4.2") != 0;
+  if (able) return ~crc32c_by_processor(bytes, ~seed);
+#endif
+  return ~crc32c_by_table(bytes, ~seed);
 }
 
 std::uint32_t fnv1a_32(std::string_view bytes) {

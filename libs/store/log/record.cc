@@ -32,16 +32,19 @@ std::size_t record_bytes(std::size_t payload_bytes) {
   return (kRecordHeaderBytes + payload_bytes + 7) & ~std::size_t{7};
 }
 
-void append_record(std::string* out, std::uint64_t index, std::uint64_t durable, std::string_view payload) {
+void append_record(std::string* out, std::uint64_t index, std::uint64_t durable, std::string_view head,
+                   std::string_view body) {
   const std::size_t start = out->size();
+  const std::size_t size = head.size() + body.size();
   put32(out, kRecordMagic);
-  put32(out, static_cast<std::uint32_t>(payload.size()));
+  put32(out, static_cast<std::uint32_t>(size));
   put64(out, index);
   put64(out, durable);
-  put32(out, crc32c(payload));
+  put32(out, crc32c(body, crc32c(head)));
   put32(out, crc32c(std::string_view(*out).substr(start, kRecordHeaderBytes - 4)));
-  out->append(payload);
-  out->resize(start + record_bytes(payload.size()), '\0');
+  out->append(head);
+  out->append(body);
+  out->resize(start + record_bytes(size), '\0');
 }
 
 std::optional<Record> parse_record(std::string_view bytes) {

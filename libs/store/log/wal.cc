@@ -11,6 +11,7 @@ namespace coxswain::store {
 namespace {
 
 constexpr std::string_view kSuffix = ".wal";
+constexpr std::size_t kReadBytes = 1u << 20;
 
 std::string segment_name(std::uint64_t first) {
   char name[32];
@@ -18,8 +19,8 @@ std::string segment_name(std::uint64_t first) {
   return std::string(name) + std::string(kSuffix);
 }
 
-// A record behind a damaged one, written when the damaged one was known to be durable, proves that a
-// committed entry was lost. Records of the same, never synced group prove nothing.
+// A record behind a damaged one, written when the damaged one was known to be durable, proves that something
+// durable was lost. Records of the same, never synced group prove nothing.
 bool proves_damage(std::string_view bytes, std::size_t from, std::uint64_t missing) {
   for (std::size_t at = (from + 7) & ~std::size_t{7}; at + kRecordHeaderBytes <= bytes.size(); at += 8) {
     if (bytes[at] == '\0') continue;
@@ -68,38 +69,22 @@ Result<void> Wal::drop_unfinished_segment() {
       return damaged(last.path, "the header is damaged");
     }
   }
-  if (segments_.size() == 1 && last.first != options_.applied + 1)
-    return damaged(last.path, "the header is damaged");
+  if (segments_.size() == 1 && last.first != 1) return damaged(last.path, "the header is damaged");
   COX_RETURN_IF_ERROR(env_.remove(last.path));
   COX_RETURN_IF_ERROR(env_.sync_dir(options_.dir));
   segments_.pop_back();
-  if (!segments_.empty()) return {};
-  last_ = durable_ = options_.applied;
-  return roll(0);
+  return {};
 }
 
 Result<void> Wal::recover(const Replay& replay) {
   COX_RETURN_IF_ERROR(find_segments());
-  if (segments_.empty()) {
-    if (options_.applied != 0) return damaged(options_.dir, "the log is missing");
-    return roll(0);
-  }
   COX_RETURN_IF_ERROR(drop_unfinished_segment());
-  // What the state has already needs no replay, but the last segment is where writing goes on.
-  while (segments_.size() > 1 && segments_[1].first <= options_.applied + 1) {
-    COX_RETURN_IF_ERROR(env_.remove(segments_.front().path));
-    segments_.erase(segments_.begin());
-  }
-  if (segments_.front().first > options_.applied + 1) {
-    return damaged(segments_.front().path,
-                   "entries before " + std::to_string(segments_.front().first) + " are missing");
+  if (segments_.empty()) {
+    if (!options_.may_be_new) return damaged(options_.dir, "the log is missing");
+    return roll(0);
   }
   last_ = segments_.front().first - 1;
   for (std::size_t i = 0; i < segments_.size(); ++i) COX_RETURN_IF_ERROR(recover_segment(i, replay));
-  if (last_ < options_.applied) {
-    return damaged(segments_.back().path, "ends at entry " + std::to_string(last_) + " but entry " +
-                                              std::to_string(options_.applied) + " was committed");
-  }
   durable_ = last_;
   return {};
 }
@@ -120,17 +105,16 @@ Result<void> Wal::recover_segment(std::size_t i, const Replay& replay) {
   for (;;) {
     const std::optional<Record> record = parse_record(view.substr(std::min(at, view.size())));
     if (!record.has_value() || record->index != last_ + 1) break;
-    if (record->index > options_.applied) COX_RETURN_IF_ERROR(replay(record->index, record->payload));
+    COX_RETURN_IF_ERROR(replay(record->index, record->payload));
     last_ = record->index;
     at += record->bytes;
   }
   offset_ = at;
   const std::uint64_t missing = last_ + 1;
-  const bool lost = is_last ? proves_damage(view, at, missing) || missing <= options_.applied
-                            : segments_[i + 1].first != missing;
+  const bool lost = is_last ? proves_damage(view, at, missing) : segments_[i + 1].first != missing;
   if (lost)
     return damaged(segment.path,
-                   "entry " + std::to_string(missing) + " at offset " + std::to_string(at) + " is damaged");
+                   "record " + std::to_string(missing) + " at offset " + std::to_string(at) + " is damaged");
   return is_last ? cut_tail(bytes, at) : Result<void>();
 }
 
@@ -183,19 +167,20 @@ Result<void> Wal::undo_append() {
   return file_->sync();
 }
 
-Result<void> Wal::make_room() {
-  return offset_ + refused_bytes_ > capacity_ ? roll(refused_bytes_) : Result<void>();
+bool Wal::segment_is_empty() const { return offset_ == kSegmentHeaderBytes; }
+
+Result<void> Wal::reserve(std::size_t bytes) {
+  return offset_ + bytes > capacity_ ? roll(bytes) : Result<void>();
 }
 
-Result<void> Wal::append(const std::vector<std::string_view>& payloads) {
+Result<void> Wal::append(const std::vector<Piece>& pieces) {
   std::size_t need = 0;
-  for (const std::string_view payload : payloads) need += record_bytes(payload.size());
-  refused_bytes_ = need;
-  COX_RETURN_IF_ERROR(make_room());
+  for (const Piece& piece : pieces) need += record_bytes(piece.head.size() + piece.body.size());
+  COX_CHECK(offset_ + need <= capacity_);
   std::string group;
   group.reserve(need);
-  std::uint64_t index = last_;
-  for (const std::string_view payload : payloads) append_record(&group, ++index, durable_, payload);
+  std::uint64_t number = last_;
+  for (const Piece& piece : pieces) append_record(&group, ++number, durable_, piece.head, piece.body);
   const Result<void> written = file_->write_at(offset_, group);
   if (!written.ok()) {
     if (written.error().code != ErrorCode::kResourceExhausted)
@@ -204,7 +189,7 @@ Result<void> Wal::append(const std::vector<std::string_view>& payloads) {
     if (!undone.ok()) return make_error(ErrorCode::kIo, undone.error().message);
     return written;
   }
-  last_ = index;
+  last_ = number;
   offset_ += need;
   appended_bytes_ += need;
   return {};
@@ -217,33 +202,54 @@ Result<void> Wal::sync() {
   return {};
 }
 
-Result<void> Wal::read(std::uint64_t index, const Replay& replay) {
-  for (std::size_t i = 0; i < segments_.size(); ++i) {
-    if (i + 1 < segments_.size() && segments_[i + 1].first <= index + 1) continue;
-    COX_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, env_.open(segments_[i].path, false));
-    COX_ASSIGN_OR_RETURN(const std::uint64_t size, file->size());
-    COX_ASSIGN_OR_RETURN(const std::string bytes, file->read_at(0, size));
-    const std::string_view view(bytes);
-    for (std::size_t at = kSegmentHeaderBytes; at < view.size();) {
-      const std::optional<Record> record = parse_record(view.substr(at));
-      if (!record.has_value() || record->index > durable_) break;
-      if (record->index == index + 1) COX_RETURN_IF_ERROR(replay(++index, record->payload));
-      at += record->bytes;
+Result<void> Wal::read_segment(std::size_t i, std::uint64_t* number,
+                               const std::function<bool(std::uint64_t, std::string_view)>& more,
+                               bool* stopped) {
+  COX_ASSIGN_OR_RETURN(const std::unique_ptr<File> file, env_.open(segments_[i].path, false));
+  COX_ASSIGN_OR_RETURN(const std::uint64_t size, file->size());
+  std::string window;  // of the file...
+  std::size_t used = 0;
+  std::uint64_t at = kSegmentHeaderBytes;  // ...of which this is not used yet
+  while (at < size && *number <= durable_ && !*stopped) {
+    const std::optional<Record> record = parse_record(std::string_view(window).substr(used));
+    if (!record.has_value()) {  // cut off, perhaps: twice as much is read until it is whole
+      const std::size_t had = window.size() - used;
+      if (had == size - at) return {};
+      const std::uint64_t want = std::max<std::uint64_t>(kReadBytes, 2 * had);
+      COX_ASSIGN_OR_RETURN(window, file->read_at(at, std::min(want, size - at)));
+      used = 0;
+      continue;
     }
+    if (record->index == *number) {
+      *stopped = !more(*number, record->payload);
+      ++*number;
+    }
+    used += record->bytes;
+    at += record->bytes;
   }
-  if (index < durable_)
-    return damaged(options_.dir, "entry " + std::to_string(index + 1) + " cannot be read");
   return {};
 }
 
-Result<void> Wal::truncate_prefix(std::uint64_t index) {
-  bool removed = false;
-  while (segments_.size() > 1 && segments_[1].first <= index + 1) {
+Result<void> Wal::read(std::uint64_t number,
+                       const std::function<bool(std::uint64_t number, std::string_view payload)>& more) {
+  bool stopped = false;
+  for (std::size_t i = 0; i < segments_.size() && !stopped; ++i) {
+    if (i + 1 < segments_.size() && segments_[i + 1].first <= number) continue;
+    COX_RETURN_IF_ERROR(read_segment(i, &number, more, &stopped));
+  }
+  if (!stopped && number <= durable_)
+    return damaged(options_.dir, "record " + std::to_string(number) + " cannot be read");
+  return {};
+}
+
+// One at a time, oldest first: what a crash brings back must join what was kept.
+Result<void> Wal::truncate_prefix(std::uint64_t number) {
+  while (segments_.size() > 1 && segments_[1].first <= number + 1) {
     COX_RETURN_IF_ERROR(env_.remove(segments_.front().path));
     segments_.erase(segments_.begin());
-    removed = true;
+    COX_RETURN_IF_ERROR(env_.sync_dir(options_.dir));
   }
-  return removed ? env_.sync_dir(options_.dir) : Result<void>();
+  return {};
 }
 
 }  // namespace coxswain::store

@@ -98,20 +98,33 @@ void History::record_applied(const Applied& applied, EngineBatch* batch) {
   put_big64(&row, static_cast<std::uint64_t>(applied.revision));
   put_big64(&row, static_cast<std::uint64_t>(applied.compacted));
   put_big64(&row, static_cast<std::uint64_t>(applied.swept));
+  put_big64(&row, applied.term);
+  row += raft::encode_configuration(applied.configuration);
   batch->push_back({Family::kMeta, std::string(kAppliedKey), std::move(row)});
 }
 
-Result<Applied> History::load(State* state) const {
+Result<Applied> History::applied() const {
   Applied applied;
   COX_ASSIGN_OR_RETURN(const std::optional<std::string> row, engine_->get(Family::kMeta, kAppliedKey));
   if (!row.has_value()) return applied;
-  if (row->size() != 32) return damaged("the applied row has the wrong size");
+  constexpr std::size_t kNumbers = 40, kNumbersOfFormat1 = 32;
   const std::string_view bytes(*row);
+  if (bytes.size() < kNumbers && bytes.size() != kNumbersOfFormat1)
+    return damaged("the applied row has the wrong size");
   applied.index = get_big64(bytes);
   applied.revision = static_cast<Revision>(get_big64(bytes.substr(8)));
   applied.compacted = static_cast<Revision>(get_big64(bytes.substr(16)));
   applied.swept = static_cast<Revision>(get_big64(bytes.substr(24)));
+  applied.term = applied.index > 0 ? 1 : 0;  // format 1 knew no others
+  if (bytes.size() >= kNumbers) {
+    applied.term = get_big64(bytes.substr(32));
+    COX_ASSIGN_OR_RETURN(applied.configuration, raft::decode_configuration(bytes.substr(kNumbers)));
+  }
+  return applied;
+}
 
+Result<Applied> History::load(State* state) const {
+  COX_ASSIGN_OR_RETURN(const Applied applied, this->applied());
   std::string last;
   Result<void> outcome;
   COX_RETURN_IF_ERROR(engine_->scan(Family::kVersions, "", [&](std::string_view key, std::string_view value) {

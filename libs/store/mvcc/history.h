@@ -7,12 +7,15 @@
 
 #include "libs/store/engine/engine.h"
 #include "libs/store/mvcc/state.h"
+#include "libs/store/raft/configuration.h"
 
 namespace coxswain::store {
 
 // Where the state in the engine is; written in one batch with the rows it speaks of.
 struct Applied {
-  std::uint64_t index = 0;  // of the last log entry that is in
+  std::uint64_t index = 0;            // of the last log entry that is in...
+  std::uint64_t term = 0;             // ...and its term
+  raft::Configuration configuration;  // of the last change up to there; nobody: there was none
   Revision revision = 0;
   Revision compacted = 0;
   Revision swept = 0;  // superseded rows up to here are physically gone; <= compacted
@@ -25,6 +28,7 @@ class History {
   static void record(const std::vector<EventPtr>& events, EngineBatch* batch);
   static void record_applied(const Applied& applied, EngineBatch* batch);
 
+  Result<Applied> applied() const;
   // Fills `state` with the current versions. Errors: kCorruption, kIo.
   Result<Applied> load(State* state) const;
 

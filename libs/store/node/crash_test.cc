@@ -206,6 +206,47 @@ TEST_CASE("a full disk makes the store read-only, with a reason, until there is 
   CHECK_FALSE(store->stats().read_only);
 }
 
+TEST_CASE("a start on a full disk serves what there is, and writes as soon as there is room") {
+  Machine machine(7);
+  machine.checkpoint_log_bytes = 1 << 20;  // the state has nothing: all comes from the log
+  const std::string fills_a_segment(7700, 'x');
+  Revision last = 0;
+  {
+    const auto store = machine.boot().value();
+    for (int i = 0; i < 30; ++i)
+      last = store->txn_wait({{}, {put("a" + std::to_string(i), fills_a_segment)}}).value().revision;
+    machine.env.crash_after(0);
+  }
+  machine.env.power_on();
+  machine.env.set_space(100);  // less than is used
+  const auto store = machine.boot().value();
+  CHECK(store->revision() == last);
+  CHECK(store->get("a29").value()->mod_revision == last);
+  CHECK(store->stats().read_only);
+  CHECK(store->txn_wait({{}, {put("b", "x")}}).error().code == ErrorCode::kResourceExhausted);
+  machine.env.set_space(std::nullopt);
+  machine.clock.advance_ms(2000);
+  CHECK(store->txn_wait({{}, {put("b", "x")}}).value().revision == last + 1);
+  CHECK_FALSE(store->stats().read_only);
+}
+
+TEST_CASE("a start over a damaged log is refused") {
+  Machine machine(9);
+  machine.checkpoint_log_bytes = 1 << 20;
+  {
+    const auto store = machine.boot().value();
+    for (int i = 0; i < 60; ++i) REQUIRE(store->txn_wait({{}, {put("a", std::string(300, 'x'))}}).ok());
+    machine.env.crash_after(0);
+  }
+  machine.env.power_on();
+  const auto names = machine.env.list("/log").value();
+  REQUIRE(names.size() > 1);
+  REQUIRE(machine.env.flip_bit("/log/" + names.front(), 700));
+  const auto store = machine.boot();
+  REQUIRE_FALSE(store.ok());
+  CHECK(store.error().code == ErrorCode::kCorruption);
+}
+
 TEST_CASE("history is compacted by age, on its own") {
   Machine machine(8);
   const auto store = machine.boot().value();

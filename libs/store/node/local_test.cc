@@ -62,7 +62,7 @@ TEST_CASE("one data directory, one process; and only formats it knows") {
     CHECK(second.error().message.find("another process") != std::string::npos);
   }
   CHECK(open_local_store(options).ok());
-  std::ofstream(options.dir + "/FORMAT") << "coxswain store 2\n";
+  std::ofstream(options.dir + "/FORMAT") << "coxswain store 3\n";
   CHECK(open_local_store(options).error().code == ErrorCode::kInvalidArgument);
   std::ofstream(options.dir + "/FORMAT") << "garbage\n";
   CHECK(open_local_store(options).error().code == ErrorCode::kCorruption);

@@ -12,7 +12,6 @@ namespace {
 constexpr std::size_t kGroupTxns = 4096;  // one group commit; bounds the log write and the engine batch
 constexpr std::size_t kGroupBytes = 8u << 20;
 constexpr std::size_t kReplayRows = 4096;
-constexpr std::size_t kSweepEvents = 500;  // per turn of the loop: a few milliseconds
 constexpr std::int64_t kRetryMs = 1000;
 constexpr auto kTick = std::chrono::milliseconds(500);
 
@@ -44,35 +43,35 @@ Node::~Node() {
   if (checkpoint_thread_.joinable()) checkpoint_thread_.join();
   for (Pending& pending : refused) pending.done(make_error(ErrorCode::kUnavailable, "the store is closing"));
   hub_->close();
-  if (wal_ == nullptr || health() != Health::kServing || !unstored_.empty()) return;
-  if (options_.engine->flush().ok()) (void)wal_->truncate_prefix(stored_index_);  // a fast next start
+  for (Proposal& lost : proposals_)
+    lost.done(make_error(ErrorCode::kDeadlineExceeded, "the store is closing"));
+  if (log_ == nullptr || options_.env == nullptr || health() != Health::kServing || !unstored_.empty())
+    return;
+  if (options_.engine->flush().ok()) (void)log_->truncate_prefix(stored_index_);  // a fast next start
 }
 
 Result<void> Node::start() {
   COX_ASSIGN_OR_RETURN(applied_, history_->load(&state_));
   stored_index_ = applied_.index;
   hub_->start(history_, applied_.revision, applied_.compacted);
-  if (options_.env != nullptr) {
-    Wal::Options wal{options_.log_dir, options_.log_segment_bytes, applied_.index};
-    auto opened =
-        Wal::open(*options_.env, wal, [this](std::uint64_t index, std::string_view payload) -> Result<void> {
-          COX_CHECK(index == applied_.index + 1);
-          Hub::Wakes wakes;
-          COX_ASSIGN_OR_RETURN(const State::Plan plan, apply(payload, &wakes));
-          static_cast<void>(plan);
-          if (unstored_.size() >= kReplayRows) store_applied();
-          return {};
-        });
-    if (!opened.ok()) return std::move(opened).error();
-    wal_ = std::move(opened).value();
-    log_bytes_ = static_cast<std::int64_t>(wal_->disk_bytes());
-  }
+  if (applied_.configuration.voters.empty()) applied_.configuration.voters = {options_.id};
+  // A first log begins with an empty hard state; one that an upgrade made has its own.
+  const RaftLog::Origin origin{applied_.index, applied_.term, {}};
+  auto opened = RaftLog::open(
+      {options_.env, options_.log_dir, options_.log_segment_bytes, options_.log_cache_bytes}, origin);
+  if (!opened.ok()) return std::move(opened).error();
+  log_ = std::move(opened).value();
+  log_bytes_ = static_cast<std::int64_t>(log_->disk_bytes());
+  start_raft();
+  COX_RETURN_IF_ERROR(drive());
+  (void)lead();  // on a full disk it cannot yet; reads are served
+  if (health() == Health::kStopped) return make_error(ErrorCode::kIo, reason_);
   store_applied();
   checkpoint_at_bytes_ = options_.checkpoint_log_bytes;
   sample_at_ms_ = options_.clock->now_ms();
   sample_revision_ = applied_.revision;
   thread_ = std::thread([this] { run(); });
-  if (wal_ != nullptr) checkpoint_thread_ = std::thread([this] { run_checkpoints(); });
+  if (options_.env != nullptr) checkpoint_thread_ = std::thread([this] { run_checkpoints(); });
   return {};
 }
 
@@ -154,49 +153,147 @@ Node::Batch Node::take() {
   return batch;
 }
 
-void Node::commit(Batch batch) {
-  Error refusal;
-  if (!make_durable(batch, &refusal)) {
-    for (Pending& pending : batch) pending.done(refusal);
-    return;
+// A member is started, and after a write that found no room started again, from what is durable.
+void Node::start_raft() {
+  raft::Options options;
+  options.id = options_.id;
+  options.seed = options_.seed;
+  raft::HardState state = log_->hard_state();
+  state.commit = std::min(std::max<raft::Index>(state.commit, applied_.index), log_->last_index());
+  const raft::Configuration& now = applied_.configuration;
+  if (now.voters == std::vector{options_.id} && !now.joint()) {
+    // Whatever is durable here was committed by that, up to the next change of members.
+    const std::vector<raft::Index> changes = log_->changes();
+    const auto next = std::upper_bound(changes.begin(), changes.end(), applied_.index);
+    state.commit = next == changes.end() ? log_->last_index() : *next;
   }
-  Hub::Wakes wakes;
-  std::vector<TxnResult> results;
-  results.reserve(batch.size());
-  for (Pending& pending : batch) {
-    Result<State::Plan> plan = apply(pending.command, &wakes);
-    COX_CHECK(plan.ok());  // we encoded it
-    results.push_back(std::move(plan->result));
-  }
-  store_applied();
-  for (std::size_t i = 0; i < batch.size(); ++i) batch[i].done(std::move(results[i]));
-  for (const auto& wake : wakes) wake();
+  raft_ = std::make_unique<raft::Raft>(options, *log_,
+                                       raft::Start{state, applied_.index, applied_.configuration});
 }
 
-bool Node::make_durable(const Batch& batch, Error* refusal) {
+// A group of one leads at once, and applies again what it had not stored. False: it cannot, there is no room.
+bool Node::lead() {
+  if (raft_->role() == raft::Role::kLeader) return true;
+  if (!log_outcome(log_->reserve(RaftLog::bytes_for(1, 0))).ok()) return false;
+  raft_->campaign();
+  const Result<void> driven = drive();
+  if (!driven.ok()) start_raft();
+  return driven.ok() && raft_->role() == raft::Role::kLeader;
+}
+
+void Node::commit(Batch batch) {
+  const Result<void> taken = propose(batch);
+  if (!taken.ok()) {
+    for (Pending& pending : batch) pending.done(taken.error());
+    return;
+  }
+  const raft::Index first = raft_->last_index() + 1 - batch.size();
+  for (std::size_t i = 0; i < batch.size(); ++i)
+    proposals_.push_back({first + i, raft_->term(), std::move(batch[i].done)});
+  const Result<void> driven = drive();
+  if (driven.ok()) return;
+  std::deque<Proposal> refused;
+  refused.swap(proposals_);
+  for (Proposal& proposal : refused) proposal.done(driven.error());
+}
+
+// All of them get a place in the log, or none.
+Result<void> Node::propose(Batch& batch) {
   if (health() == Health::kReadOnly) recover_space();
   if (const Health now = health(); now != Health::kServing) {
     const std::lock_guard lock(mutex_);
-    *refusal = make_error(now == Health::kStopped ? ErrorCode::kUnavailable : ErrorCode::kResourceExhausted,
-                          reason_);
-    return false;
+    return make_error(now == Health::kStopped ? ErrorCode::kUnavailable : ErrorCode::kResourceExhausted,
+                      reason_);
   }
-  if (wal_ == nullptr) return true;
-  std::vector<std::string_view> payloads;
+  std::size_t bytes = 0;
+  for (const Pending& pending : batch) bytes += pending.command.size();
+  refused_bytes_ = RaftLog::bytes_for(batch.size(), bytes);
+  COX_RETURN_IF_ERROR(log_outcome(log_->reserve(refused_bytes_)));
+  std::vector<raft::Payload> payloads;
   payloads.reserve(batch.size());
-  for (const Pending& pending : batch) payloads.push_back(pending.command);
-  Result<void> outcome = wal_->append(payloads);
-  if (!outcome.ok() && outcome.error().code == ErrorCode::kResourceExhausted) {
-    *refusal =
-        make_error(ErrorCode::kResourceExhausted, "no space left for the log: " + outcome.error().message);
-    set_health(Health::kReadOnly, refusal->message);
-    retry_at_ms_ = options_.clock->now_ms() + kRetryMs;
-    return false;
+  for (Pending& pending : batch)
+    payloads.push_back(std::make_shared<const std::string>(std::move(pending.command)));
+  const raft::Outcome outcome = raft_->propose(std::move(payloads));
+  if (outcome != raft::Outcome::kAccepted)
+    return make_error(ErrorCode::kUnavailable, "this member does not lead; try again");
+  return {};
+}
+
+// What a failure of the log means for this member and its callers.
+Result<void> Node::log_outcome(const Result<void>& outcome) {
+  if (outcome.ok()) return {};
+  if (outcome.error().code != ErrorCode::kResourceExhausted)
+    return make_error(ErrorCode::kDeadlineExceeded, stop_member(outcome.error()));
+  Error refusal =
+      make_error(ErrorCode::kResourceExhausted, "no space left for the log: " + outcome.error().message);
+  set_health(Health::kReadOnly, refusal.message);
+  retry_at_ms_ = options_.clock->now_ms() + kRetryMs;
+  return refusal;
+}
+
+// Until the core has nothing more to do: stored, applied, answered. After an error nothing of what was
+// proposed is in the log, or the member has stopped.
+Result<void> Node::drive() {
+  while (raft_->has_ready()) {
+    const raft::Ready ready = raft_->ready();
+    if (ready.must_sync) {
+      Result<void> stored = log_->append(ready.hard_state, ready.entries);
+      if (stored.ok()) stored = log_->sync();
+      if (Result<void> outcome = log_outcome(stored); !outcome.ok()) {
+        // Nothing is stored: the core, which thinks of it as written, forgets it by starting anew.
+        if (health() != Health::kStopped) start_raft();
+        return outcome;
+      }
+    }
+    if (!ready.must_sync && !ready.hard_state.has_value() && ready.committed.empty() && ready.reads.empty() &&
+        ready.messages.empty() && ready.after_persist.empty()) {
+      // What is committed comes from the log, and it gives nothing.
+      return log_outcome(make_error(ErrorCode::kIo, "the log cannot be read"));
+    }
+    apply(ready.committed);
+    raft_->advance(ready);
+    log_->forget(applied_.index);
   }
-  if (outcome.ok()) outcome = wal_->sync();
-  if (outcome.ok()) return true;
-  *refusal = make_error(ErrorCode::kDeadlineExceeded, stop_member(outcome.error()));
-  return false;
+  return {};
+}
+
+void Node::apply(const std::vector<raft::Entry>& entries) {
+  if (entries.empty()) return;
+  Hub::Wakes wakes;
+  std::vector<std::pair<Proposal, TxnResult>> answers;
+  for (const raft::Entry& entry : entries) {
+    Result<State::Plan> plan = plan_entry(entry, state_, &applied_);
+    COX_CHECK(plan.ok());  // we encoded it
+    if (entry.kind == raft::EntryKind::kData && entry.data != nullptr) {
+      hub_->publish(*plan, &state_, &wakes);
+      History::record(plan->events, &unstored_);
+    }
+    if (unstored_.size() >= kReplayRows) store_applied();
+    if (proposals_.empty() || proposals_.front().index != entry.index) continue;
+    COX_CHECK(proposals_.front().term == entry.term);  // a group of one
+    answers.emplace_back(std::move(proposals_.front()), std::move(plan->result));
+    proposals_.pop_front();
+  }
+  store_applied();
+  for (auto& [proposal, result] : answers) proposal.done(std::move(result));
+  for (const auto& wake : wakes) wake();
+}
+
+// What an entry does to a state, worked out but not done, and where the state is then.
+Result<State::Plan> Node::plan_entry(const raft::Entry& entry, const State& state, Applied* applied) {
+  COX_CHECK(entry.index == applied->index + 1);
+  State::Plan plan;
+  if (entry.kind == raft::EntryKind::kConfiguration) {
+    COX_ASSIGN_OR_RETURN(applied->configuration, raft::decode_configuration(*entry.data));
+  } else if (entry.data != nullptr) {  // else a new leader's first entry
+    COX_ASSIGN_OR_RETURN(Command command, decode_command(*entry.data));
+    plan = state.plan(std::move(command));
+    if (!plan.events.empty()) applied->revision = plan.result.revision;
+    applied->compacted = std::max(applied->compacted, plan.compact_to);
+  }
+  applied->index = entry.index;
+  applied->term = entry.term;
+  return plan;
 }
 
 std::string Node::stop_member(const Error& cause) {
@@ -204,17 +301,6 @@ std::string Node::stop_member(const Error& cause) {
       "the log failed and this member has stopped; check the disk, then restart it: " + cause.message;
   set_health(Health::kStopped, reason);
   return reason;
-}
-
-Result<State::Plan> Node::apply(std::string_view bytes, Hub::Wakes* wakes) {
-  COX_ASSIGN_OR_RETURN(Command command, decode_command(bytes));
-  State::Plan plan = state_.plan(std::move(command));
-  hub_->publish(plan, &state_, wakes);
-  ++applied_.index;
-  if (!plan.events.empty()) applied_.revision = plan.result.revision;
-  applied_.compacted = std::max(applied_.compacted, plan.compact_to);
-  History::record(plan.events, &unstored_);
-  return plan;
 }
 
 // The engine follows; should it fail, the log still has everything and the batch is kept for a retry.
@@ -235,137 +321,6 @@ void Node::store_applied() {
   set_health(Health::kReadOnly, "the state cannot be stored: " + written.error().message);
 }
 
-void Node::housekeeping() {
-  if (health() == Health::kStopped) return;
-  if (health() == Health::kReadOnly) recover_space();
-  checkpoint();
-  if (health() != Health::kServing) return;
-  compact_by_age();
-  sweep();
-}
-
-void Node::recover_space() {
-  if (options_.clock->now_ms() < retry_at_ms_) return;
-  retry_at_ms_ = options_.clock->now_ms() + kRetryMs;
-  if (engine_failed()) {
-    if (!rebuild_engine().ok()) return;
-    const std::lock_guard lock(mutex_);
-    flush_error_.clear();
-  }
-  const Result<void> room = wal_ == nullptr ? Result<void>() : wal_->make_room();
-  if (!room.ok()) {
-    if (room.error().code != ErrorCode::kResourceExhausted) stop_member(room.error());
-    checkpoint_at_bytes_ = 0;  // what the log frees may be enough
-    return;
-  }
-  set_health(Health::kServing, "");
-}
-
-// The engine starts again from its last flush; what came after is worked out again from the log, beside the
-// state that goes on serving reads.
-Result<void> Node::rebuild_engine() {
-  {
-    // A flush under way must not vouch for entries that are being written again. Only this thread asks for
-    // one.
-    const std::lock_guard lock(mutex_);
-    if (flush_index_ != 0) return make_error(ErrorCode::kUnavailable, "a checkpoint is running");
-  }
-  COX_RETURN_IF_ERROR(options_.engine->reopen());
-  State state;
-  COX_ASSIGN_OR_RETURN(Applied applied, history_->load(&state));
-  EngineBatch batch;
-  const auto store = [&]() -> Result<void> {
-    History::record_applied(applied, &batch);
-    COX_RETURN_IF_ERROR(options_.engine->write(batch));
-    batch.clear();
-    return {};
-  };
-  const auto replay = [&](std::uint64_t index, std::string_view payload) -> Result<void> {
-    COX_ASSIGN_OR_RETURN(Command command, decode_command(payload));
-    const State::Plan plan = state.plan(std::move(command));
-    state.commit(plan);
-    applied.index = index;
-    if (!plan.events.empty()) applied.revision = plan.result.revision;
-    applied.compacted = std::max(applied.compacted, plan.compact_to);
-    History::record(plan.events, &batch);
-    return batch.size() < kReplayRows ? Result<void>() : store();
-  };
-  if (wal_ != nullptr) COX_RETURN_IF_ERROR(wal_->read(applied.index, replay));
-  COX_RETURN_IF_ERROR(store());
-  COX_CHECK(applied.index == applied_.index && applied.revision == applied_.revision);
-  applied_.swept = applied.swept;
-  stored_index_ = applied.index;
-  unstored_.clear();
-  hub_->trim();
-  return {};
-}
-
-bool Node::engine_failed() const {
-  const std::lock_guard lock(mutex_);
-  return !flush_error_.empty() || !unstored_.empty();
-}
-
-void Node::compact_by_age() {
-  const std::int64_t retention = options_.limits.retention_ms;
-  const std::int64_t now = options_.clock->now_ms();
-  if (retention <= 0 || now - sample_at_ms_ < retention) return;
-  const Revision old = std::exchange(sample_revision_, applied_.revision);
-  sample_at_ms_ = now;
-  if (old <= applied_.compacted) return;
-  Batch batch;
-  batch.push_back({encode_compact(old), [](const Result<TxnResult>&) {}});
-  commit(std::move(batch));
-}
-
-void Node::sweep() {
-  if (applied_.swept >= applied_.compacted || !unstored_.empty()) return;
-  const auto reached = history_->sweep(applied_.swept, applied_.compacted, kSweepEvents, &unstored_);
-  if (!reached.ok()) {
-    unstored_.clear();
-    set_health(Health::kReadOnly, "the state cannot be read: " + reached.error().message);
-    return;
-  }
-  applied_.swept = *reached;
-  store_applied();
-}
-
-void Node::checkpoint() {
-  if (wal_ == nullptr) return;
-  std::uint64_t flushed = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    log_bytes_ = static_cast<std::int64_t>(wal_->disk_bytes());
-    flushed = std::exchange(flushed_index_, 0);
-    if (flush_index_ == 0 && wal_->appended_bytes() >= checkpoint_at_bytes_) {
-      flush_index_ = stored_index_;
-      checkpoint_at_bytes_ = wal_->appended_bytes() + options_.checkpoint_log_bytes;
-      checkpoint_wanted_.notify_one();
-    }
-  }
-  if (flushed != 0) (void)wal_->truncate_prefix(flushed);  // what could not be removed goes next time
-}
-
-void Node::run_checkpoints() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    checkpoint_wanted_.wait(lock, [this] { return stopping_ || flush_index_ != 0; });
-    if (stopping_) return;
-    const std::uint64_t index = flush_index_;
-    lock.unlock();
-    const Result<void> flushed = options_.engine->flush();
-    lock.lock();
-    flush_index_ = 0;
-    if (flushed.ok()) {
-      flushed_index_ = index;
-      continue;
-    }
-    flush_error_ = flushed.error().message;
-    if (health_ != Health::kServing) continue;
-    health_ = Health::kReadOnly;
-    reason_ = "the state cannot be written: " + flush_error_;
-  }
-}
-
 Node::Health Node::health() const {
   const std::lock_guard lock(mutex_);
   return health_;
@@ -376,98 +331,6 @@ void Node::set_health(Health health, std::string reason) {
   if (health_ == Health::kStopped) return;
   health_ = health;
   reason_ = std::move(reason);
-}
-
-// ---- reads: any thread ----
-
-Result<void> Node::check_revision(Revision asked, Revision current, Revision compacted) const {
-  if (asked < 0) return make_error(ErrorCode::kInvalidArgument, "negative revision");
-  if (asked > current) {
-    return make_error(ErrorCode::kOutOfRange, "revision " + std::to_string(asked) +
-                                                  " is in the future; the store is at " +
-                                                  std::to_string(current));
-  }
-  if (asked != 0 && asked < compacted) {
-    return make_error(ErrorCode::kCompacted, "revision " + std::to_string(asked) +
-                                                 " has been compacted; the oldest available is " +
-                                                 std::to_string(compacted));
-  }
-  return {};
-}
-
-Result<EntryPtr> Node::get(std::string_view key, Revision revision) const {
-  Revision current = 0;
-  Revision compacted = 0;
-  EntryPtr found = state_.find(key, &current, &compacted);
-  COX_RETURN_IF_ERROR(check_revision(revision, current, compacted));
-  // Whatever was last changed at or before the revision is what was there then.
-  const bool as_of_now =
-      revision == 0 || revision == current || (found != nullptr && found->mod_revision <= revision);
-  if (!as_of_now) {
-    Overlay overlay;
-    std::vector<EventPtr> keep;
-    if (hub_->undo(revision, current, key, &overlay, &keep)) {
-      const auto it =
-          std::find_if(overlay.begin(), overlay.end(), [&](const auto& item) { return item.first == key; });
-      if (it != overlay.end()) found = it->second;
-    } else {
-      COX_ASSIGN_OR_RETURN(found, history_->get(key, revision));
-      COX_RETURN_IF_ERROR(check_revision(revision, current, state_.snapshot().compacted));
-    }
-  }
-  if (found == nullptr) return make_error(ErrorCode::kNotFound, "no such key");
-  return found;
-}
-
-Result<RangeResult> Node::range(const RangeRequest& request) const {
-  const State::Snapshot now = state_.snapshot();
-  COX_RETURN_IF_ERROR(check_revision(request.revision, now.revision, now.compacted));
-  RangeResult result;
-  result.revision = request.revision == 0 ? now.revision : request.revision;
-  if (result.revision != now.revision) {
-    COX_RETURN_IF_ERROR(read_old(request, now, &result));
-  } else {
-    read_range(now.index, {}, request, &result);
-  }
-  return result;
-}
-
-Result<void> Node::read_old(const RangeRequest& request, const State::Snapshot& now,
-                            RangeResult* result) const {
-  Overlay overlay;
-  std::vector<EventPtr> keep;
-  if (hub_->undo(request.revision, now.revision, request.prefix, &overlay, &keep)) {
-    read_range(now.index, overlay, request, result);
-    return {};
-  }
-  const Result<void> read = history_->range(request, result);
-  COX_RETURN_IF_ERROR(check_revision(request.revision, now.revision, state_.snapshot().compacted));
-  return read;
-}
-
-std::int64_t Node::count(std::string_view prefix) const {
-  return state_.snapshot().index.count_prefix(prefix);
-}
-
-Result<std::unique_ptr<Watcher>> Node::watch(std::string_view prefix, Revision after) {
-  return hub_->watch(prefix, after);
-}
-
-Revision Node::revision() const { return state_.snapshot().revision; }
-
-Stats Node::stats() const {
-  const State::Snapshot now = state_.snapshot();
-  Stats stats;
-  stats.revision = now.revision;
-  stats.compacted = now.compacted;
-  stats.keys = now.index.size();
-  stats.watchers = hub_->watchers();
-  stats.disk_bytes = options_.engine->disk_bytes();
-  const std::lock_guard lock(mutex_);
-  stats.disk_bytes += log_bytes_;
-  stats.read_only = health_ != Health::kServing;
-  stats.read_only_reason = reason_;
-  return stats;
 }
 
 }  // namespace coxswain::store

@@ -1,12 +1,13 @@
-// One member: mailbox -> log -> apply. One thread takes everything that arrived while the last fsync ran,
-// appends it as one group, syncs once, applies it in order and answers. What is applied comes only from
-// the log's encoded entries, so that a replicated log can take this log's place; this is a group of one.
+// One member: mailbox -> Raft -> log -> apply. One thread takes everything that arrived while the last fsync
+// ran, proposes it as one group, syncs once, applies in order what is committed, and answers. This is a group
+// of one; more members are docs/replication-plan.md.
 //
 // A failed write or fsync of the log stops the member for good; a full disk makes it read-only until there
 // is room. Reads go on in both cases.
 #pragma once
 
 #include <condition_variable>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,10 +16,11 @@
 
 #include "libs/store/engine/engine.h"
 #include "libs/store/env/env.h"
-#include "libs/store/log/wal.h"
+#include "libs/store/log/raft_log.h"
 #include "libs/store/mvcc/history.h"
 #include "libs/store/mvcc/state.h"
 #include "libs/store/open.h"
+#include "libs/store/raft/raft.h"
 #include "libs/store/watch/hub.h"
 
 namespace coxswain::store {
@@ -30,7 +32,10 @@ struct NodeOptions {
   Env* env = nullptr;              // null: no log, nothing is durable
   std::string log_dir;
   std::size_t log_segment_bytes = 16u << 20;
+  std::size_t log_cache_bytes = 0;  // of entries, kept for members that are behind
   std::size_t checkpoint_log_bytes = 32u << 20;
+  raft::MemberId id = 1;
+  std::uint64_t seed = 1;
   std::unique_ptr<FileLock> lock;  // held as long as the node lives
 };
 
@@ -67,10 +72,15 @@ class Node : public Store {
   // The node's thread (and start()).
   void run();
   Batch take();
+  void start_raft();
+  bool lead();
   void commit(Batch batch);
-  bool make_durable(const Batch& batch, Error* refusal);
+  Result<void> propose(Batch& batch);
+  Result<void> drive();
+  Result<void> log_outcome(const Result<void>& outcome);
   std::string stop_member(const Error& cause);  // returns the reason
-  Result<State::Plan> apply(std::string_view command, Hub::Wakes* wakes);
+  void apply(const std::vector<raft::Entry>& entries);
+  static Result<State::Plan> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
   void store_applied();
   void housekeeping();
   void recover_space();
@@ -91,7 +101,15 @@ class Node : public Store {
   State state_;
 
   // The node's thread only.
-  std::unique_ptr<Wal> wal_;
+  struct Proposal {
+    raft::Index index = 0;
+    raft::Term term = 0;
+    TxnDone done;
+  };
+  std::unique_ptr<RaftLog> log_;
+  std::unique_ptr<raft::Raft> raft_;  // reads log_
+  std::deque<Proposal> proposals_;    // by index, not committed yet
+  std::size_t refused_bytes_ = 0;     // what the last group needed
   Applied applied_;
   EngineBatch unstored_;            // applied, not yet in the engine
   std::uint64_t stored_index_ = 0;  // the last entry that is in the engine

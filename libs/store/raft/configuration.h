@@ -38,7 +38,8 @@ struct Change {
 };
 
 // The configuration to go to first: joint as soon as more than one vote moves, else the final one.
-// kInvalidArgument: nothing would be left to vote, a member twice, too many, no change. kConflict: joint already.
+// kInvalidArgument: nothing would be left to vote, a member twice, too many, no change. kConflict: joint
+// already.
 Result<Configuration> plan_change(const Configuration& now, const std::vector<Change>& changes);
 Configuration leave_joint(const Configuration& joint);
 

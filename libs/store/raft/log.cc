@@ -10,23 +10,21 @@ namespace coxswain::store::raft {
 std::size_t payload_bytes(const Entry& entry) { return entry.data == nullptr ? 0 : entry.data->size(); }
 
 Log::Log(const LogReader& stored, Index applied, Index committed)
-    : stored_(stored), applied_(applied), committed_(std::max(applied, committed)), durable_(stored.last_index()) {
+    : stored_(stored),
+      applied_(applied),
+      committed_(std::max(applied, committed)),
+      durable_(stored.last_index()) {
   COX_CHECK(applied_ + 1 >= stored.first_index() && committed_ <= durable_);
-  for (Index at = applied_ + 1; at <= durable_;) {
-    const std::vector<Entry> entries = stored.entries(at, durable_ + 1, 1u << 20);
-    COX_CHECK(!entries.empty());
-    for (const Entry& entry : entries) note_change(entry);
-    at = entries.back().index + 1;
-  }
+  for (const Index index : stored.changes()) note_change(index);
 }
 
-// Whoever proposed this change had applied the one before (at most one is in flight), and its log up to here is
-// ours. So that one is committed, even if a crash made everybody forget it: without this, members that lost what
-// they had applied could elect a leader by a configuration two steps old, beside one of the newest.
-void Log::note_change(const Entry& entry) {
-  if (entry.kind != EntryKind::kConfiguration || entry.index <= applied_) return;
+// Whoever proposed this change had applied the one before (at most one is in flight), and its log up to here
+// is ours. So that one is committed, even if a crash made everybody forget it: without this, members that
+// lost what they had applied could elect a leader by a configuration two steps old, beside one of the newest.
+void Log::note_change(Index index) {
+  if (index <= applied_) return;
   if (!changes_.empty() && !planted(Mutant::kChangeForgottenWithCommit)) commit_to(changes_.back());
-  changes_.push_back(entry.index);
+  changes_.push_back(index);
 }
 
 Index Log::first() const { return snapshot_.has_value() ? snapshot_->index + 1 : stored_.first_index(); }
@@ -84,7 +82,7 @@ void Log::append(std::vector<Entry> entries) {
   COX_CHECK(entries.front().index == last() + 1);
   for (Entry& entry : entries) {
     unstable_.push_back(std::move(entry));
-    note_change(unstable_.back());
+    if (unstable_.back().kind == EntryKind::kConfiguration) note_change(unstable_.back().index);
   }
 }
 
@@ -105,7 +103,7 @@ Index Log::merge(Index after, const std::vector<Entry>& entries) {
   while (!changes_.empty() && changes_.back() >= index) changes_.pop_back();
   for (; i < entries.size(); ++i) {
     unstable_.push_back(entries[i]);
-    note_change(unstable_.back());
+    if (entries[i].kind == EntryKind::kConfiguration) note_change(entries[i].index);
   }
   return unstable_.back().index;
 }

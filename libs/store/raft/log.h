@@ -1,5 +1,5 @@
-// The core's view of the log: what the node has stored, read through LogReader, and behind it the entries that
-// are not durable yet. Positions: 1 <= first..applied <= committed <= last; durable <= last.
+// The core's view of the log: what the node has stored, read through LogReader, and behind it the entries
+// that are not durable yet. Positions: 1 <= first..applied <= committed <= last; durable <= last.
 #pragma once
 
 #include <deque>
@@ -21,6 +21,7 @@ class LogReader {
   virtual std::optional<Term> term(Index index) const = 0;
   // From `from` on, before `to`: as many as fit into max_bytes, but one at least. Empty: they cannot be read.
   virtual std::vector<Entry> entries(Index from, Index to, std::size_t max_bytes) const = 0;
+  virtual std::vector<Index> changes() const = 0;  // which of them are of a configuration, in order
   // The newest state that can be sent to a follower. Nothing: not now, ask again.
   virtual std::optional<Snapshot> snapshot() const = 0;
 };
@@ -69,7 +70,7 @@ class Log {
   void applied_to(Index index);
 
  private:
-  void note_change(const Entry& entry);
+  void note_change(Index index);
 
   const LogReader& stored_;
   std::optional<Snapshot> snapshot_;  // received, not stored yet; unstable_ follows it

@@ -10,9 +10,12 @@ bool Progress::full() const {
 
 bool Progress::paused() const {
   switch (state_) {
-    case State::kProbe: return probe_sent_;
-    case State::kReplicate: return full();
-    case State::kSnapshot: return true;
+    case State::kProbe:
+      return probe_sent_;
+    case State::kReplicate:
+      return full();
+    case State::kSnapshot:
+      return true;
   }
   return true;
 }

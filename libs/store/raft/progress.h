@@ -1,5 +1,5 @@
-// What a leader knows about one follower (§3.5, §10.2.1): how far its log matches, what is on its way, and how
-// fast to send.
+// What a leader knows about one follower (§3.5, §10.2.1): how far its log matches, what is on its way, and
+// how fast to send.
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// Raft as a deterministic state machine: messages, ticks and proposals in, a Ready out. No clock, thread, disk,
-// socket or log; the same calls in the same order give the same answers. One thread at a time.
+// Raft as a deterministic state machine: messages, ticks and proposals in, a Ready out. No clock, thread,
+// disk, socket or log; the same calls in the same order give the same answers. One thread at a time.
 //
 // The caller's loop, for each Ready (one at a time):
 //   1. send `messages`; they may overtake the disk
@@ -8,8 +8,8 @@
 //   3. send `after_persist`
 //   4. apply `committed` in order; answer `reads` as soon as their index is applied
 //   5. advance(ready)
-// A configuration entry takes effect in advance(). Whoever stores "applied up to" must store the configuration
-// of the last such entry with it, and give both back after a restart.
+// A configuration entry takes effect in advance(). Whoever stores "applied up to" must store the
+// configuration of the last such entry with it, and give both back after a restart.
 #pragma once
 
 #include <deque>
@@ -29,7 +29,7 @@ struct Options {
   std::uint64_t seed = 0;  // of the election time-outs
   FlowLimits flow;
   std::size_t max_message_bytes = 1u << 20;
-  std::size_t max_apply_bytes = 8u << 20;         // handed out with one Ready
+  std::size_t max_apply_bytes = 8u << 20;          // handed out with one Ready
   std::size_t max_uncommitted_bytes = 256u << 20;  // proposed here, not committed yet
   std::size_t max_waiting_reads = 4096;
 };
@@ -68,12 +68,13 @@ class Raft {
   void tick();
   void step(Message message);
 
-  // All or nothing. They get the indexes last_index() - n + 1 .. last_index(); whether they are committed shows in
-  // `committed`: under the term of now, or something else at that index.
+  // All or nothing. They get the indexes last_index() - n + 1 .. last_index(); whether they are committed
+  // shows in `committed`: under the term of now, or something else at that index.
   Outcome propose(std::vector<Payload> payloads);
   // `target` from plan_change() of configuration().
   Outcome propose_configuration(const Configuration& target);
-  // A ReadState with this context follows, or never: retry with a fresh context. Contexts are the caller's own.
+  // A ReadState with this context follows, or never: retry with a fresh context. Contexts are the caller's
+  // own.
   Outcome read_index(std::uint64_t context);
   Outcome transfer_leadership(MemberId to);
   void campaign();  // without waiting for the time-out
@@ -178,8 +179,9 @@ class Raft {
   MemberId transferee_ = kNobody;
   Index pending_change_ = 0;  // no other change before this is applied
   std::size_t uncommitted_bytes_ = 0;
-  std::deque<PendingRead> reads_;                                  // waiting for a quorum, oldest first
-  std::vector<std::pair<MemberId, std::uint64_t>> postponed_reads_;  // until something of this term is committed
+  std::deque<PendingRead> reads_;  // waiting for a quorum, oldest first
+  std::vector<std::pair<MemberId, std::uint64_t>>
+      postponed_reads_;  // until something of this term is committed
   std::uint64_t read_round_ = 0;
 
   // Out with the next Ready.

@@ -1,5 +1,5 @@
-// Linearizable reads without the log (§6.4): where the leader had committed when the read came, once a quorum has
-// confirmed after that that it still leads. No clock is trusted.
+// Linearizable reads without the log (§6.4): where the leader had committed when the read came, once a quorum
+// has confirmed after that that it still leads. No clock is trusted.
 #include <algorithm>
 
 #include "libs/common/base/check.h"

@@ -129,7 +129,8 @@ void Raft::handle_append_reply(const Message& m) {
   progress.recently_active = true;
   if (m.reject) {
     Index hint = m.hint;
-    // Skip everything of ours that is newer than what the follower has there: one step per term, not per entry.
+    // Skip everything of ours that is newer than what the follower has there: one step per term, not per
+    // entry.
     if (m.log_term > 0) hint = log_.last_not_after(m.hint, m.log_term);
     if (!progress.retreat(m.index, hint)) return;
     if (progress.state() == Progress::State::kReplicate) progress.become_probe();

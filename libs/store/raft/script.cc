@@ -53,6 +53,12 @@ struct Disk : LogReader {
     }
     return out;
   }
+  std::vector<Index> changes() const override {
+    std::vector<Index> out;
+    for (const Entry& entry : log)
+      if (entry.kind == EntryKind::kConfiguration) out.push_back(entry.index);
+    return out;
+  }
   std::optional<Snapshot> snapshot() const override {
     return Snapshot{applied, term(applied).value_or(0), configuration};
   }
@@ -299,7 +305,8 @@ bool Play::set_up(const Words& words) {
   } else if (command == "disk") {  // disk ID slow: nothing is stored until `disk ID fast`
     at(words[1]).slow_disk = words[2] == "slow";
     pump(number(words[1]));
-  } else if (command == "save") {  // the state as it is now is the one that a `forget` goes back to; not the log
+  } else if (command ==
+             "save") {  // the state as it is now is the one that a `forget` goes back to; not the log
     at(words[1]).saved = at(words[1]).disk;
   } else if (command == "forget") {
     Member& member = at(words[1]);

@@ -1,5 +1,5 @@
-// Plays scripts against whole groups of Raft cores, one message at a time (raft_test). What each command means is in
-// script.cc, beside the code that does it.
+// Plays scripts against whole groups of Raft cores, one message at a time (raft_test). What each command
+// means is in script.cc, beside the code that does it.
 #pragma once
 
 #include <string>

@@ -1,7 +1,7 @@
 // The values that the Raft core takes and gives. No behaviour, no I/O.
 //
-// Source: D. Ongaro, "Consensus: Bridging Theory and Practice" (the thesis; sections are cited as §n), and the
-// documented behaviour of etcd-io/raft where it and the thesis differ.
+// Source: D. Ongaro, "Consensus: Bridging Theory and Practice" (the thesis; sections are cited as §n), and
+// the documented behaviour of etcd-io/raft where it and the thesis differ.
 #pragma once
 
 #include <cstdint>
@@ -47,19 +47,19 @@ struct Snapshot {
 };
 
 enum class MessageKind : std::uint8_t {
-  kAppend,         // §3.5: entries after (index, log_term), and how far the leader has committed
-  kAppendReply,    // index: the last entry that now matches; rejected: `index` did not, `hint` may
-  kVote,           // §3.4: index, log_term: the candidate's last entry
-                   // commit, commit_term: what it knows to be committed
-  kVoteReply,      // commit, commit_term: the same of who answers
-  kPreVote,        // §9.6: the same question without consequences; term: the one it would campaign in
-  kPreVoteReply,   // the same
-  kHeartbeat,      // commit: what surely matches; context: of a read that waits for a quorum
-  kHeartbeatReply, //
-  kSnapshot,       // §5: sent when the entries that the follower needs are gone
-  kTimeoutNow,     // §3.10: campaign at once
-  kReadIndex,      // §6.4: a follower asks the leader where a read may be served
-  kReadIndexReply, // index: there
+  kAppend,          // §3.5: entries after (index, log_term), and how far the leader has committed
+  kAppendReply,     // index: the last entry that now matches; rejected: `index` did not, `hint` may
+  kVote,            // §3.4: index, log_term: the candidate's last entry
+                    // commit, commit_term: what it knows to be committed
+  kVoteReply,       // commit, commit_term: the same of who answers
+  kPreVote,         // §9.6: the same question without consequences; term: the one it would campaign in
+  kPreVoteReply,    // the same
+  kHeartbeat,       // commit: what surely matches; context: of a read that waits for a quorum
+  kHeartbeatReply,  //
+  kSnapshot,        // §5: sent when the entries that the follower needs are gone
+  kTimeoutNow,      // §3.10: campaign at once
+  kReadIndex,       // §6.4: a follower asks the leader where a read may be served
+  kReadIndexReply,  // index: there
 };
 
 struct Message {
