@@ -263,6 +263,32 @@ TEST_CASE("node ports: kept, released, asked for, used up") {
   CHECK(back.find_path({"spec", "healthCheckNodePort"}) == nullptr);
 }
 
+TEST_CASE("a balancer without node ports keeps those it has, and none is given twice") {
+  Cluster cluster;
+  const auto post = [&](const std::string& name, const std::string& port, int code) {
+    return cluster.json(
+        "POST", kServices, code,
+        R"({"metadata":{"name":")" + name +
+            R"("},"spec":{"type":"LoadBalancer","allocateLoadBalancerNodePorts":false,"ports":[)" + port +
+            "]}}");
+  };
+  const auto node_port = [](const json::Value& service) {
+    return service.find_path({"spec", "ports"})->as_array()[0].get_int("nodePort");
+  };
+  CHECK(node_port(post("none", R"({"port":1})", 201)) == 0);
+  CHECK(node_port(post("named", R"({"port":1,"nodePort":30100})", 201)) == 30100);
+  CHECK(
+      post("again", R"({"port":1,"nodePort":30100})", 422).get_string("message").find("already allocated") !=
+      std::string::npos);
+  const json::Value with =
+      cluster.json("POST", kServices, 201,
+                   R"({"metadata":{"name":"with"},"spec":{"type":"LoadBalancer","ports":[{"port":1}]}})");
+  REQUIRE(node_port(with) != 0);
+  const json::Value without = cluster.json("PATCH", kServices + "/with", 200,
+                                           R"({"spec":{"allocateLoadBalancerNodePorts":false}})", kMerge);
+  CHECK(node_port(without) == node_port(with));
+}
+
 TEST_CASE("a Service of any type may become any other, and leaves behind what was the old one's") {
   struct Form {
     const char* name;
@@ -276,8 +302,8 @@ TEST_CASE("a Service of any type may become any other, and leaves behind what wa
     return more;
   };
   const Form forms[] = {
-      {"inside", R"({"ports":[{"port":1}]})", R"({"type":"ClusterIP","externalIPs":null,"externalName":null})",
-       addressed},
+      {"inside", R"({"ports":[{"port":1}]})",
+       R"({"type":"ClusterIP","externalIPs":null,"externalName":null})", addressed},
       {"external IPs", R"({"externalIPs":["192.0.2.7"],"ports":[{"port":1}]})",
        R"({"type":"ClusterIP","externalIPs":["192.0.2.7"],"externalName":null})",
        with({"externalTrafficPolicy", "externalIPs"})},
@@ -286,7 +312,8 @@ TEST_CASE("a Service of any type may become any other, and leaves behind what wa
       {"balanced", R"({"type":"LoadBalancer","loadBalancerClass":"a.b/c","ports":[{"port":1}]})",
        R"({"type":"LoadBalancer","loadBalancerClass":"a.b/c","externalIPs":null,"externalName":null})",
        with({"externalTrafficPolicy", "loadBalancerClass", "allocateLoadBalancerNodePorts"})},
-      {"a name", R"({"type":"ExternalName","externalName":"a.example","ports":[{"port":1}]})",
+      {"a name",
+       R"({"type":"ExternalName","externalName":"a.example","ports":[{"port":1}]})",
        R"({"type":"ExternalName","externalName":"a.example","externalIPs":null})",
        {"externalName"}},
   };
@@ -294,7 +321,8 @@ TEST_CASE("a Service of any type may become any other, and leaves behind what wa
     std::set<std::string> fields;
     for (const auto& [key, value] : service.find("spec")->as_object()) fields.insert(key);
     // Common to all; and upstream leaves the policy for inside with a Service that became a name, too.
-    for (const char* common : {"type", "ports", "sessionAffinity", "internalTrafficPolicy"}) fields.erase(common);
+    for (const char* common : {"type", "ports", "sessionAffinity", "internalTrafficPolicy"})
+      fields.erase(common);
     return fields;
   };
   for (const Form& from : forms) {
@@ -303,8 +331,8 @@ TEST_CASE("a Service of any type may become any other, and leaves behind what wa
       Cluster cluster;
       cluster.json("POST", kServices, 201,
                    std::string(R"({"metadata":{"name":"s"},"spec":)") + from.spec + "}");
-      const json::Value now = cluster.json("PATCH", kServices + "/s", 200,
-                                           std::string(R"({"spec":)") + to.patch + "}", kMerge);
+      const json::Value now =
+          cluster.json("PATCH", kServices + "/s", 200, std::string(R"({"spec":)") + to.patch + "}", kMerge);
       CHECK(fields_of(now) == to.owns);
       const bool has_port = now.find_path({"spec", "ports"})->as_array()[0].find("nodePort") != nullptr;
       CHECK(has_port == (to.owns.count("externalTrafficPolicy") != 0 && to.owns.count("externalIPs") == 0));

@@ -12,8 +12,11 @@ namespace {
 bool uses_cluster_ip(const std::string& type) { return type != "ExternalName"; }
 bool uses_node_ports(const json::Value& spec) {
   const std::string type = spec.get_string("type", "ClusterIP");
-  return type == "NodePort" ||
-         (type == "LoadBalancer" && spec.get_bool("allocateLoadBalancerNodePorts", true));
+  return type == "NodePort" || type == "LoadBalancer";
+}
+// Those that nobody asked for by number. Without this a balancer keeps what it has, and gets what it names.
+bool wants_node_ports(const json::Value& spec) {
+  return spec.get_string("type") == "NodePort" || spec.get_bool("allocateLoadBalancerNodePorts", true);
 }
 
 std::string cluster_ip_claim(const std::string& ip) { return "clusterip/" + ip; }
@@ -241,7 +244,8 @@ void allocate_node_ports(const Context& context, const json::Value* old, json::V
     const std::int64_t old_number = known == before.end() ? 0 : known->second;
     const std::int64_t number = port.get_int("nodePort");
     if (wanted) {
-      allocate_node_port(port, number != 0 ? number : old_number, field, range, out);
+      const std::int64_t asked = number != 0 ? number : old_number;
+      if (asked != 0 || wants_node_ports(spec)) allocate_node_port(port, asked, field, range, out);
     } else if (number == old_number) {
       // Left over from the type before: released. Asked for anew: the validation refuses it.
       port.erase("nodePort");
