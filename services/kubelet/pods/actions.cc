@@ -370,7 +370,14 @@ bool PodManager::send_term(Entry& entry, const std::string& id) {
   const std::string sig =
       c && c->lifecycle && c->lifecycle->stopSignal ? *c->lifecycle->stopSignal : "SIGTERM";
   auto sent = runtime_.signal(id, kill.grace_ms == 0 ? "SIGKILL" : sig);
-  if (!sent.ok()) runtime_failed(sent.error());
+  if (!sent.ok()) {
+    runtime_failed(sent.error());
+    kill.hook_done = true;
+    if (now_ms() < kill.since_ms + kill.grace_ms) {  // there is time to ask again; later SIGKILL has its turn
+      queue_.add_after(entry.pod->metadata.uid, kShortRetryMs);
+      return false;
+    }
+  }
   kill.stage = kill.grace_ms == 0 ? KillStage::kKillSent : KillStage::kTermSent;
   kill.signalled_ms = now_ms();
   return true;

@@ -233,6 +233,16 @@ TEST_CASE("SIGTERM, the grace period, SIGKILL") {
   CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM", "c SIGKILL"});
 }
 
+TEST_CASE("a SIGTERM that could not be sent is sent again") {
+  Node node;
+  node.run(pod_from(R"({"containers":[)" + container("c", kServe) + "]}"));
+  REQUIRE(node.eventually([&] { return node.ready(); }));
+  node.runtime.fail_next("signal");
+  node.remove_pod(30);
+  REQUIRE(node.eventually([&] { return node.cluster.is_deleted("uid-1"); }, 1000));
+  CHECK(node.runtime.calls("signal") == std::vector<std::string>{"c SIGTERM", "c SIGTERM"});
+}
+
 TEST_CASE("preStop comes before SIGTERM, and a grace period of 0 skips both") {
   const std::string hook = R"(,"lifecycle":{"preStop":{"exec":{"command":["true"]}}})";
   for (const std::int64_t grace_s : {30, 0}) {

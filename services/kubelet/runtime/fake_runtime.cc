@@ -63,6 +63,10 @@ std::string last_lines(const std::string& text, std::int64_t lines) {
 std::optional<Error> FakeRuntime::enter(const std::string& verb, const std::string& what) {
   calls_.push_back(what.empty() ? verb : verb + " " + what);
   if (!reachable_) return make_error(ErrorCode::kUnavailable, "cannot reach the container runtime");
+  if (verb == failing_verb_) {
+    failing_verb_.clear();
+    return make_error(ErrorCode::kInternal, "injected: " + calls_.back());
+  }
   if (calls_until_failure_ < 0 || calls_until_failure_-- > 0) return std::nullopt;
   return make_error(ErrorCode::kInternal, "injected: " + calls_.back());
 }
@@ -299,6 +303,11 @@ void FakeRuntime::end_container(const std::string& id, int exit_code, bool oom) 
 void FakeRuntime::fail_call(std::size_t n) {
   const std::lock_guard lock(mutex_);
   calls_until_failure_ = static_cast<std::int64_t>(n);
+}
+
+void FakeRuntime::fail_next(const std::string& verb) {
+  const std::lock_guard lock(mutex_);
+  failing_verb_ = verb;
 }
 
 void FakeRuntime::set_reachable(bool reachable) {

@@ -56,9 +56,10 @@ class FakeRuntime : public Runtime {
   // --- What tests do behind the kubelet's back ------------------------------------------------------
   void add_image(const std::string& reference, bool in_registry = false);
   void end_container(const std::string& id, int exit_code, bool oom = false);  // with its event
-  void fail_call(std::size_t n);           // the n-th call from now, counted from 0, fails once
-  void set_reachable(bool reachable);      // false: every call is kUnavailable
-  std::vector<std::string> calls() const;  // "create NAME", "start NAME", "signal NAME SIGTERM", ...
+  void fail_call(std::size_t n);            // the n-th call from now, counted from 0, fails once
+  void fail_next(const std::string& verb);  // the next call of this kind fails
+  void set_reachable(bool reachable);       // false: every call is kUnavailable
+  std::vector<std::string> calls() const;   // "create NAME", "start NAME", "signal NAME SIGTERM", ...
   std::vector<std::string> calls(std::string_view verb) const;  // the names that `verb` was called with
   std::string id_of(const std::string& container_name) const;   // newest, by ContainerSpec::name's label
 
@@ -85,6 +86,7 @@ class FakeRuntime : public Runtime {
   std::size_t next_event_ = 0;
   std::vector<std::string> calls_;
   std::int64_t calls_until_failure_ = -1;
+  std::string failing_verb_;
   bool reachable_ = true;
   int next_id_ = 1;
 };
