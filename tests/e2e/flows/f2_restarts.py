@@ -50,9 +50,10 @@ def test_crash_loop_backs_off(c):
     check("bye" in c.kubectl("logs", "crash", "-n", NS), "its log is readable")
 
     def started(count):
-        """Docker's time of start of the run number `count`, once it was there."""
+        """Docker's time of start of the run number `count`, once it has ended: while it runs, the last one is another."""
         s = c.get("pod", "crash", "-n", NS)["status"]["containerStatuses"][0]
-        return s["lastState"]["terminated"]["startedAt"] if s["restartCount"] >= count else None
+        ended = s["restartCount"] == count and "waiting" in s["state"]
+        return s["lastState"]["terminated"]["startedAt"] if ended else None
     times = [parse_time(wait_until(f"restart {n} after its back-off", 45, lambda n=n: started(n))) for n in (1, 2, 3)]
     waits = [b - a for a, b in zip(times, times[1:])]
     check(9 <= waits[0] <= 16 and 19 <= waits[1] <= 28, f"10 s, then 20 s between the starts: {waits}")
