@@ -96,9 +96,11 @@ def test_get_forms(c):
     check("NAME" not in c.kubectl("get", "pods", "--no-headers", *n), "--no-headers")
     names = [line.split()[0] for line in c.kubectl("get", "pods", "--sort-by=.metadata.name", "--no-headers", *n).splitlines()]
     check(names == sorted(names), f"--sort-by: {names}")
-    for key in ("{.metadata.creationTimestamp}", "{.metadata.uid}"):
-        values = c.kubectl("get", "pods", f"--sort-by={key}", "-o", "jsonpath={range .items[*]}" + key + "{'\\n'}{end}", *n).split()
-        check(values == sorted(values) and len(values) > 2, f"--sort-by={key}: {values}")
+    for name, rank in (("sort-a", "c"), ("sort-b", "a"), ("sort-c", "b")):
+        c.kubectl("create", "configmap", name, f"--from-literal=rank={rank}", *n)
+        c.kubectl("label", "configmap", name, "sorted=yes", *n)
+    ranked = c.kubectl("get", "configmaps", "-l", "sorted=yes", "--sort-by={.data.rank}", "-o", "name", *n).split()
+    check(ranked == [f"configmap/sort-{x}" for x in "bca"], f"--sort-by another field: {ranked}")
     check(c.kubectl("get", "--raw", "/readyz") == "ok", "--raw")
     watcher = subprocess.Popen([c.kubectl_binary, "get", "configmaps", "-w", "-o", "name", *n], stdout=subprocess.PIPE, text=True,
                                env=c.environment())
