@@ -79,6 +79,7 @@ struct KillState {
   std::int64_t grace_ms = 0;
   std::int64_t signalled_ms = 0;  // when the last signal was sent
   bool hook_done = false;
+  bool start_failed = false;  // it is stopped because its postStart hook failed: it never was up
 };
 
 struct PodMemory {

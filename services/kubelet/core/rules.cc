@@ -82,6 +82,8 @@ std::int64_t next_backoff_ms(const ObservedContainer* dead) {
 
 bool is_started(const v1::Container& container, const ObservedContainer* observed, const PodMemory& memory) {
   if (!observed || observed->state != RunState::kRunning) return false;
+  const auto kill = memory.kills.find(observed->id);
+  if (kill != memory.kills.end() && kill->second.start_failed) return false;
   if (!container.startupProbe) return true;
   const auto it = memory.probes.find(observed->id);
   return it != memory.probes.end() && it->second.started;

@@ -329,6 +329,7 @@ void PodManager::post_start(Entry& entry, const v1::Container& c, const Observed
                      .id = running.id,
                      .grace_ms = entry.pod->spec.terminationGracePeriodSeconds.value_or(30) * 1000,
                      .message = "FailedPostStartHook"});
+  entry.memory.kills[running.id].start_failed = true;
 }
 
 // Starts stopping: the hook runs aside, the plan goes on to SIGTERM when it is done or out of time.

@@ -16,6 +16,9 @@ class FakeCluster : public Cluster {
   api::ApiResult<void> write_status(const v1::Pod& pod, const v1::PodStatus& status) override {
     const std::lock_guard lock(mutex_);
     statuses[pod.metadata.uid] = status;
+    for (const auto& c : status.conditions) {
+      if (c.type == "Ready" && c.status == "True") once_ready.insert(pod.metadata.uid);
+    }
     ++status_writes;
     return {};
   }
@@ -51,6 +54,11 @@ class FakeCluster : public Cluster {
     const std::lock_guard lock(mutex_);
     return statuses[uid];
   }
+  // At any moment so far.
+  bool was_ready(const std::string& uid) {
+    const std::lock_guard lock(mutex_);
+    return once_ready.count(uid) > 0;
+  }
   bool is_deleted(const std::string& uid) {
     const std::lock_guard lock(mutex_);
     return deleted.count(uid) > 0;
@@ -68,6 +76,7 @@ class FakeCluster : public Cluster {
 
   std::map<std::string, v1::PodStatus> statuses;
   std::set<std::string> deleted;
+  std::set<std::string> once_ready;
   std::vector<std::string> events;
   std::map<std::string, v1::ConfigMap> config_maps;
   std::map<std::string, v1::Secret> secrets;

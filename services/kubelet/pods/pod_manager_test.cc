@@ -375,17 +375,24 @@ TEST_CASE("a container is not ready before its postStart hook is done, of whatev
   }
 }
 
-TEST_CASE("a postStart hook that nobody answers stops the container") {
+TEST_CASE("a postStart hook that nobody answers stops the container, which is never ready") {
   for (const std::string kind : {"httpGet", "tcpSocket"}) {
     INFO(kind);
     Node node;
     const std::string closed = HookListener(false).port();
-    node.run(pod_from(R"({"containers":[)" +
-                      container("c", kServe + post_start(kind, R"({"port":)" + closed + "}")) + "]}"));
+    // It takes its whole grace period to end, and nothing shows it as ready meanwhile.
+    node.run(pod_from(R"({"terminationGracePeriodSeconds":30,"containers":[)" +
+                      container("c", kStubborn + post_start(kind, R"({"port":)" + closed + "}")) + "]}"));
+    REQUIRE(node.eventually([&] { return !node.runtime.calls("signal").empty(); }));
+    REQUIRE(node.eventually([&] { return node.status().state.running.has_value(); }));
+    CHECK_FALSE(*node.status().started);
+    node.clock.advance_ms(30'000);
     REQUIRE(node.eventually([&] { return node.status().restartCount == 1; }));
-    CHECK_FALSE(node.ready());
     CHECK(node.runtime.calls("signal").at(0) == "c SIGTERM");
+    CHECK(node.runtime.calls("signal").at(1) == "c SIGKILL");
     CHECK(node.cluster.all_events().find("FailedPostStartHook") != std::string::npos);
+    node.settle();
+    CHECK_FALSE(node.cluster.was_ready("uid-1"));
   }
 }
 
