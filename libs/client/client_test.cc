@@ -140,7 +140,7 @@ TEST_CASE("controller retries failures and never runs a key twice at once") {
     controller.enqueue("k");
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  for (int i = 0; i < 500 && !(calls >= 4 && controller.queue().idle()); ++i) {
+  for (int i = 0; i < 20'000 && !(calls >= 4 && controller.queue().idle()); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
   controller.stop();
@@ -201,8 +201,8 @@ TEST_CASE("election: run releases on stop and reports loss") {
   ApiClient client(std::make_shared<FakeTransport>([&](const auto& r) { return server(r); }), {});
   const LeaderElectionOptions options{.name = "l",
                                       .identity = "a",
-                                      .lease_duration_ms = 1000,
-                                      .renew_deadline_ms = 60,
+                                      .lease_duration_ms = 3000,
+                                      .renew_deadline_ms = 1000,
                                       .retry_period_ms = 10};
   std::stop_source stop;
   LeaderElector elector(client, options);
@@ -231,8 +231,8 @@ struct Candidate {
                {}),
         options{.name = "l",
                 .identity = std::move(name),
-                .lease_duration_ms = 1000,
-                .renew_deadline_ms = 500,
+                .lease_duration_ms = 3000,
+                .renew_deadline_ms = 2000,
                 .retry_period_ms = 20},
         thread([this, &leaders](std::stop_token stop) {
           kept = LeaderElector(client, options).run(stop, [&](std::stop_token lead) {
@@ -257,7 +257,7 @@ TEST_CASE("election: two candidates run, one leads; when it falls silent the oth
   LeaseServer server;
   std::atomic<int> leaders{0};
   const auto eventually = [](const auto& done) {
-    for (int i = 0; i < 5000 && !done(); ++i) sleep_for_ms(2, {});
+    for (int i = 0; i < 20'000 && !done(); ++i) sleep_for_ms(2, {});
     return done();
   };
   const auto spec = [&] {
@@ -267,7 +267,7 @@ TEST_CASE("election: two candidates run, one leads; when it falls silent the oth
   Candidate a(server, "a", leaders);
   REQUIRE(eventually([&] { return a.leads.load(); }));
   Candidate b(server, "b", leaders);
-  sleep_for_ms(1500, {});  // longer than the lease: what keeps b out is that a renews
+  sleep_for_ms(3500, {});  // longer than the lease: what keeps b out is that a renews
   CHECK(a.leads);
   CHECK_FALSE(b.leads);
   CHECK(spec().get_int("leaseTransitions") == 0);
@@ -286,7 +286,7 @@ TEST_CASE("election: two candidates run, one leads; when it falls silent the oth
 
   a.cut = false;
   Candidate again(server, "a", leaders);
-  sleep_for_ms(1500, {});
+  sleep_for_ms(3500, {});
   CHECK(b.leads);
   CHECK_FALSE(again.leads);
   CHECK(spec().get_int("leaseTransitions") == 1);

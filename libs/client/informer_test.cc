@@ -75,9 +75,9 @@ TEST_CASE("informer follows a server that pages, breaks, expires and comes back"
                       (c.old_object ? c.old_object->spec.nodeName : ""));
   });
   informer.start();
-  for (int i = 0; i < 2000 && informer.lister().size() != 1; ++i) sleep_for_ms(2, {});
-  for (int i = 0; i < 2000 && watches < 4; ++i) sleep_for_ms(2, {});
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 20'000 && informer.lister().size() != 1; ++i) sleep_for_ms(2, {});
+  for (int i = 0; i < 20'000 && watches < 4; ++i) sleep_for_ms(2, {});
+  for (int i = 0; i < 20'000; ++i) {
     {
       std::lock_guard lock(mutex);
       if (!changes.empty() && changes.back() == "-d") break;
@@ -111,7 +111,7 @@ TEST_CASE("informer: the back-off starts over after progress and never exceeds i
   Informer<Pod> informer(client, {.backoff_min_ms = 2, .backoff_max_ms = 1'000'000});
   informer.start();
   // Doubling would be at 2 s after ten failures and at 1000 s after twenty.
-  for (int i = 0; i < 5000 && watches < 25; ++i) sleep_for_ms(2, {});
+  for (int i = 0; i < 20'000 && watches < 25; ++i) sleep_for_ms(2, {});
   informer.stop();
   CHECK(watches >= 25);
   CHECK(ReflectorOptions().backoff_max_ms <= 5'000);

@@ -22,7 +22,7 @@ class RawPeer {
     address.sin_port = htons(port);
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     connected_ = connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-    set_timeout_ms(5'000);
+    set_timeout_ms(30'000);
   }
   ~RawPeer() { close(); }
   RawPeer(const RawPeer&) = delete;

@@ -158,7 +158,7 @@ TEST_CASE("an armed watcher wakes once, for its prefix only") {
   const auto watcher = store->watch("a/", 0).value();
   auto count = std::make_shared<std::atomic<int>>(0);
   const auto settle = [&](int expected) {
-    for (int i = 0; i < 200 && count->load() != expected; ++i)
+    for (int i = 0; i < 10'000 && count->load() != expected; ++i)
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
     CHECK(count->load() == expected);
   };
@@ -201,7 +201,13 @@ TEST_CASE("every prefix of a changed key is woken, whatever else is watched") {
     watchers.back()->arm([woken, i] { (*woken)[i] = true; });
   }
   must_put(store, "a/b/c", "1");
-  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  const auto all_woken = [&] {
+    for (std::size_t i = 0; i < prefixes.size(); ++i)
+      if (prefixes[i].second && !(*woken)[i]) return false;
+    return true;
+  };
+  for (int i = 0; i < 10'000 && !all_woken(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));  // for those that must not be
   for (std::size_t i = 0; i < prefixes.size(); ++i) {
     CAPTURE(prefixes[i].first);
     CHECK((*woken)[i].load() == prefixes[i].second);

@@ -108,7 +108,7 @@ TEST_CASE("a full file system: reads go on, writes are refused, and all recovers
     CHECK(store->range({}).value().entries.size() == static_cast<std::size_t>(last));
     REQUIRE(::mount("tmpfs", mount_point.c_str(), "tmpfs", MS_REMOUNT, "size=64m") == 0);
     bool recovered = false;
-    for (int i = 0; i < 200 && !recovered; ++i) {
+    for (int i = 0; i < 10'000 && !recovered; ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(50));
       recovered = store->txn_wait({{}, {put("after", "x")}}).ok();
     }

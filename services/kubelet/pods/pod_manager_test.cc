@@ -96,7 +96,7 @@ struct Node {
   }
   // `step_ms`: how far the clock goes at each look.
   bool eventually(const std::function<bool()>& done, std::int64_t step_ms = 0) {
-    for (int i = 0; i < 1000; ++i) {
+    for (int i = 0; i < 10'000; ++i) {
       if (done()) return true;
       std::this_thread::sleep_for(std::chrono::milliseconds(5));
       if (step_ms > 0) clock.advance_ms(step_ms);

@@ -126,7 +126,7 @@ class RuntimeContract {
     CHECK(seen.finished_ms >= seen.started_ms);
     CHECK(runtime_.signal(three, "SIGKILL").ok());  // nothing to signal any more
     const std::string polite = run("polite", "trap 'exit 0' TERM; echo up; while true; do sleep 0.1; done");
-    for (int i = 0; i < 500 && read_logs(polite, {}).empty(); ++i) {
+    for (int i = 0; i < 5000 && read_logs(polite, {}).empty(); ++i) {
       std::this_thread::sleep_for(std::chrono::milliseconds(10));  // until the trap is set
     }
     CHECK(runtime_.signal(polite, "SIGTERM").ok());
@@ -198,11 +198,12 @@ class RuntimeContract {
             },
             stop);
       });
-      std::this_thread::sleep_for(std::chrono::milliseconds(500));  // the stream has no "I am here"
-      const std::string id = run("events", "sleep 1000");
-      CHECK(runtime_.remove(id).ok());
-      for (int i = 0; i < 500 && !saw("destroy"); ++i) {
-        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+      // The stream has no "I am here": what happened before it began is tried again.
+      for (int i = 0; i < 50 && !(saw("start") && saw("die") && saw("destroy")); ++i) {
+        const std::string id = run("events", "sleep 1000");
+        CHECK(runtime_.remove(id).ok());
+        for (int k = 0; k < 50 && !saw("destroy"); ++k)
+          std::this_thread::sleep_for(std::chrono::milliseconds(10));
       }
     }  // stopping the watcher ends watch()
     for (const char* action : {"start", "die", "destroy"}) {
