@@ -6,6 +6,7 @@ namespace coxswain::store {
 namespace {
 
 constexpr std::string_view kAppliedKey = "applied";
+constexpr std::string_view kCopiedKey = "copied";
 constexpr std::size_t kSuffix = 9;  // NUL, then the inverted revision: newest first
 
 Error damaged(const char* what) {
@@ -101,6 +102,16 @@ void History::record_applied(const Applied& applied, EngineBatch* batch) {
   put_big64(&row, applied.term);
   row += raft::encode_configuration(applied.configuration);
   batch->push_back({Family::kMeta, std::string(kAppliedKey), std::move(row)});
+}
+
+void History::record_copied(bool copied, EngineBatch* batch) {
+  batch->push_back({Family::kMeta, std::string(kCopiedKey),
+                    copied ? std::optional<std::string>("") : std::optional<std::string>()});
+}
+
+Result<bool> History::copied() const {
+  COX_ASSIGN_OR_RETURN(const std::optional<std::string> row, engine_->get(Family::kMeta, kCopiedKey));
+  return row.has_value();
 }
 
 Result<Applied> History::applied() const {

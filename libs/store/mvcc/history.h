@@ -28,6 +28,10 @@ class History {
   static void record(const std::vector<EventPtr>& events, EngineBatch* batch);
   static void record_applied(const Applied& applied, EngineBatch* batch);
 
+  // A state that was copied from another member says so, until the log fits it.
+  static void record_copied(bool copied, EngineBatch* batch);
+  Result<bool> copied() const;
+
   Result<Applied> applied() const;
   // Fills `state` with the current versions. Errors: kCorruption, kIo.
   Result<Applied> load(State* state) const;

@@ -29,7 +29,8 @@ Result<void> Member::start() {
   hub_->start(history_, applied_.revision, applied_.compacted);
   if (applied_.configuration.voters.empty()) applied_.configuration = options_.initial;
   // A first log begins with an empty hard state; one that an upgrade made has its own.
-  const RaftLog::Origin origin{applied_.index, applied_.term, {}};
+  COX_ASSIGN_OR_RETURN(copied_, history_->copied());
+  const RaftLog::Origin origin{applied_.index, applied_.term, {}, copied_};
   auto opened = RaftLog::open(
       {options_.env, options_.log_dir, options_.log_segment_bytes, options_.log_cache_bytes}, origin);
   if (!opened.ok()) return std::move(opened).error();
@@ -48,8 +49,7 @@ Result<void> Member::start() {
 void Member::close() {
   hub_->close();
   refuse_proposals(make_error(ErrorCode::kDeadlineExceeded, "the store is closing"));
-  for (auto& [context, read] : reads_)
-    read.done(make_error(ErrorCode::kUnavailable, "the store is closing"));
+  for (auto& [context, read] : reads_) read.done(make_error(ErrorCode::kUnavailable, "the store is closing"));
   reads_.clear();
   if (log_ == nullptr || options_.env == nullptr || health_ != Health::kServing || !unstored_.empty()) return;
   if (options_.engine->flush().ok()) (void)log_->truncate_prefix(stored_index_);  // a fast next start
@@ -65,7 +65,7 @@ void Member::start_raft() {
     const auto next = std::upper_bound(changes.begin(), changes.end(), applied_.index);
     state.commit = next == changes.end() ? log_->last_index() : *next;
   }
-  raft_ = std::make_unique<raft::Raft>(options_.raft, *log_,
+  raft_ = std::make_unique<raft::Raft>(options_.raft, static_cast<const raft::LogReader&>(*this),
                                        raft::Start{state, applied_.index, applied_.configuration});
 }
 
@@ -100,8 +100,8 @@ void Member::propose(std::vector<Proposal> batch) {
 Result<void> Member::accept(std::vector<Proposal>& batch) {
   if (health_ == Health::kReadOnly) recover_space();
   if (health_ != Health::kServing) {
-    return make_error(
-        health_ == Health::kStopped ? ErrorCode::kUnavailable : ErrorCode::kResourceExhausted, reason_);
+    return make_error(health_ == Health::kStopped ? ErrorCode::kUnavailable : ErrorCode::kResourceExhausted,
+                      reason_);
   }
   std::size_t bytes = 0;
   for (const Proposal& proposal : batch) bytes += proposal.command.size();
@@ -135,6 +135,12 @@ void Member::step(raft::Message message) {
   if (health_ == Health::kStopped) return;
   raft_->step(std::move(message));
   turn();
+}
+
+void Member::install(raft::Message message, std::unique_ptr<EngineCopy> copy) {
+  incoming_ = std::move(copy);
+  step(std::move(message));
+  incoming_.reset();
 }
 
 void Member::tick() {
@@ -207,6 +213,7 @@ Result<void> Member::drive() {
 
 Result<void> Member::store(const raft::Ready& ready) {
   if (!ready.must_sync) return {};
+  if (ready.snapshot.has_value()) COX_RETURN_IF_ERROR(adopt(*ready.snapshot));
   std::size_t bytes = 0;
   for (const raft::Entry& entry : ready.entries) bytes += raft::payload_bytes(entry);
   Result<void> stored = log_->reserve(RaftLog::bytes_for(ready.entries.size(), bytes));
@@ -219,6 +226,54 @@ Result<void> Member::store(const raft::Ready& ready) {
   }
   host_.stored(ready.entries);
   return {};
+}
+
+// The state first, then a log that begins there: a crash in between is told by the mark in the state.
+Result<void> Member::adopt(const raft::Snapshot& snapshot) {
+  COX_CHECK(incoming_ != nullptr);
+  EngineBatch mark;
+  History::record_copied(true, &mark);
+  if (const Result<void> room = log_outcome(log_->reserve(RaftLog::bytes_for(1, 0))); !room.ok()) {
+    if (health_ != Health::kStopped) start_raft();
+    return room;
+  }
+  Result<void> adopted = incoming_->write(mark);
+  if (adopted.ok() && flush_index_ != 0)
+    adopted = make_error(ErrorCode::kUnavailable, "a checkpoint is running");  // it must not vouch for this
+  if (!adopted.ok()) {
+    start_raft();
+    return adopted;
+  }
+  State state;
+  Result<Applied> loaded = Applied();
+  adopted = options_.engine->adopt(std::move(incoming_));
+  if (adopted.ok()) loaded = history_->load(&state);
+  if (!adopted.ok() || !loaded.ok()) {
+    flush_failed_ = true;  // the engine starts again from what it has
+    const Error& cause = adopted.ok() ? loaded.error() : adopted.error();
+    set_health(Health::kReadOnly, "the state of another member cannot be stored: " + cause.message);
+    start_raft();
+    return cause;
+  }
+  COX_CHECK(loaded->index == snapshot.index && loaded->term == snapshot.term);
+  applied_ = *std::move(loaded);
+  copied_ = true;
+  stored_index_ = applied_.index;
+  unstored_.clear();
+  state_.replace(std::move(state));
+  hub_->restart(applied_.revision, applied_.compacted);
+  host_.installed(applied_);
+  refuse_proposals(
+      make_error(ErrorCode::kDeadlineExceeded, "another member leads now; look before you retry"));
+  const Result<void> begun = log_->restart(snapshot.index, snapshot.term);
+  if (begun.ok()) return {};
+  // The state is here and the log does not fit it: only a restart can go on from there.
+  return make_error(ErrorCode::kIo, stop_member(begun.error()));
+}
+
+std::optional<raft::Snapshot> Member::snapshot() const {
+  if (stored_index_ != applied_.index || !unstored_.empty()) return std::nullopt;
+  return raft::Snapshot{applied_.index, applied_.term, applied_.configuration};
 }
 
 void Member::apply(const raft::Ready& ready) {
@@ -300,8 +355,10 @@ void Member::store_applied() {
   unstored_.clear();
   const std::size_t rows = batch.size();
   History::record_applied(applied_, &batch);
+  if (copied_) History::record_copied(false, &batch);  // the log fits by now
   const Result<void> written = options_.engine->write(batch);
   if (written.ok()) {
+    copied_ = false;
     stored_index_ = applied_.index;
     hub_->trim();
     return;

@@ -1,6 +1,7 @@
-// One member of the group, driven by calls: it takes proposals, messages and ticks, writes its log, applies what
-// is committed and answers, and keeps its house (room on the disk, compaction, the length of the log). It has no
-// thread, lock or clock of its own, so that the simulation runs the very code that the node (node.h) runs.
+// One member of the group, driven by calls: it takes proposals, messages and ticks, writes its log, applies
+// what is committed and answers, and keeps its house (room on the disk, compaction, the length of the log).
+// It has no thread, lock or clock of its own, so that the simulation runs the very code that the node
+// (node.h) runs.
 //
 // A failed write or fsync of the log stops the member for good; a full disk makes it read-only until there is
 // room. Its state can be read in both cases.
@@ -38,10 +39,11 @@ struct MemberOptions {
   std::size_t log_segment_bytes = 16u << 20;
   std::size_t log_cache_bytes = 0;  // of entries, kept for members that are behind
   std::size_t checkpoint_log_bytes = 32u << 20;
+  raft::Index keep_entries = 0;  // that the state has, for members that are behind
 };
 
-// What a member asks of whoever drives it. It is called from inside of the member's own functions and must not
-// call back.
+// What a member asks of whoever drives it. It is called from inside of the member's own functions and must
+// not call back.
 class MemberHost {
  public:
   virtual ~MemberHost() = default;
@@ -53,10 +55,11 @@ class MemberHost {
   // For whoever watches: entries are durable; an entry was applied; the core has moved.
   virtual void stored(const std::vector<raft::Entry>& entries) { (void)entries; }
   virtual void applied(const raft::Entry& entry, const State::Plan& plan) { (void)entry, (void)plan; }
+  virtual void installed(const Applied& applied) { (void)applied; }  // a state from another member
   virtual void moved() {}
 };
 
-class Member {
+class Member : private raft::LogReader {
  public:
   struct Proposal {
     std::string command;  // encode_txn(), encode_compact()
@@ -65,7 +68,7 @@ class Member {
   using ReadDone = std::function<void(Result<void>)>;
 
   Member(MemberOptions options, MemberHost& host);
-  ~Member();  // as a crash: nothing is written, nobody is told
+  ~Member() override;  // as a crash: nothing is written, nobody is told
 
   // Once, first: recovers what is durable. Errors as of open_local_store().
   Result<void> start();
@@ -78,6 +81,8 @@ class Member {
   // `done` is called when the state has everything that was acknowledged anywhere before this call (§6.4).
   void read_barrier(ReadDone done);
   void step(raft::Message message);
+  // A kSnapshot message, with the rows of the state it speaks of, from an image() of the sender's engine.
+  void install(raft::Message message, std::unique_ptr<EngineCopy> copy);
   void tick();
   void upkeep();      // between other calls, now and then
   bool busy() const;  // upkeep() has more to do, at once
@@ -108,6 +113,16 @@ class Member {
   };
   using Answers = std::vector<std::pair<Pending, Result<TxnResult>>>;
 
+  // The log, and what can be sent of the state.
+  raft::Index first_index() const override { return log_->first_index(); }
+  raft::Index last_index() const override { return log_->last_index(); }
+  std::optional<raft::Term> term(raft::Index index) const override { return log_->term(index); }
+  std::vector<raft::Entry> entries(raft::Index from, raft::Index to, std::size_t max_bytes) const override {
+    return log_->entries(from, to, max_bytes);
+  }
+  std::vector<raft::Index> changes() const override { return log_->changes(); }
+  std::optional<raft::Snapshot> snapshot() const override;
+
   // member.cc
   void start_raft();
   bool sole_voter() const;
@@ -115,6 +130,7 @@ class Member {
   Result<void> accept(std::vector<Proposal>& batch);
   Result<void> drive();
   Result<void> store(const raft::Ready& ready);
+  Result<void> adopt(const raft::Snapshot& snapshot);
   Result<void> log_outcome(const Result<void>& outcome);
   std::string stop_member(const Error& cause);  // returns the reason
   void apply(const raft::Ready& ready);
@@ -138,7 +154,8 @@ class Member {
   const std::shared_ptr<const History> history_;
   State state_;
   std::unique_ptr<RaftLog> log_;
-  std::unique_ptr<raft::Raft> raft_;  // reads log_
+  std::unique_ptr<raft::Raft> raft_;  // reads log_ through this
+  std::unique_ptr<EngineCopy> incoming_;
 
   std::deque<Pending> proposals_;  // by index
   std::map<std::uint64_t, Read> reads_;
@@ -146,6 +163,7 @@ class Member {
   std::size_t refused_bytes_ = 0;  // what the last group needed
 
   Applied applied_;
+  bool copied_ = false;             // the engine says so
   EngineBatch unstored_;            // applied, not yet in the engine
   std::uint64_t stored_index_ = 0;  // the last entry that is in the engine
   std::uint64_t flush_index_ = 0;   // what a flush that was asked for will have; 0: none is

@@ -49,6 +49,11 @@ Result<void> Member::rebuild_engine() {
   COX_RETURN_IF_ERROR(options_.engine->reopen());
   State state;
   COX_ASSIGN_OR_RETURN(Applied applied, history_->load(&state));
+  if (applied.index > applied_.index) {  // a copy of another member's state got there after all
+    const Error newer = make_error(ErrorCode::kIo, "the state is newer than the log");
+    stop_member(newer);
+    return newer;
+  }
   EngineBatch batch;
   const auto store = [&]() -> Result<void> {
     History::record_applied(applied, &batch);
@@ -111,7 +116,8 @@ void Member::checkpoint() {
 void Member::flushed(Result<void> outcome) {
   const std::uint64_t index = std::exchange(flush_index_, 0);
   if (outcome.ok()) {
-    (void)log_->truncate_prefix(index);  // what could not be removed goes next time
+    if (index > options_.keep_entries)
+      (void)log_->truncate_prefix(index - options_.keep_entries);  // what could not be removed goes next time
     return;
   }
   flush_failed_ = true;

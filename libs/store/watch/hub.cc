@@ -144,6 +144,27 @@ void Hub::start(std::shared_ptr<const History> history, Revision revision, Revis
   compacted_ = compacted;
 }
 
+void Hub::restart(Revision revision, Revision compacted) {
+  std::deque<EventPtr> gone;  // freed without the lock
+  Wakes wakes;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [prefix, bucket] : buckets_) {
+      for (Waiter* waiter : bucket.armed) {
+        waiter->handed = revision_;  // it was not woken: nothing up to here concerned it
+        wakes.push_back(std::exchange(waiter->wake, nullptr));
+      }
+      bucket.armed.clear();
+    }
+    first_ = next_sequence() + 1;  // nobody has seen so much
+    gone.swap(ring_);
+    bytes_ = 0;
+    floor_ = revision_ = revision;
+    compacted_ = compacted;
+  }
+  for (const auto& wake : wakes) wake();
+}
+
 void Hub::close() {
   Wakes wakes;
   {
