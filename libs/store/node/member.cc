@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "libs/common/base/check.h"
+#include "libs/store/raft/mutants.h"
 
 namespace coxswain::store {
 namespace {
@@ -16,7 +17,7 @@ Member::Member(MemberOptions options, MemberHost& host)
     : options_(std::move(options)),
       host_(host),
       hub_(std::make_shared<Hub>(options_.limits.history_events, options_.limits.history_bytes)),
-      history_(std::make_shared<const History>(options_.engine)),
+      history_(std::make_shared<History>(options_.engine)),
       next_read_(options_.raft.seed) {
   COX_CHECK(options_.clock != nullptr && options_.engine != nullptr);
 }
@@ -27,7 +28,8 @@ Result<void> Member::start() {
   COX_ASSIGN_OR_RETURN(applied_, history_->load(&state_));
   stored_index_ = applied_.index;
   hub_->start(history_, applied_.revision, applied_.compacted);
-  if (applied_.configuration.voters.empty()) applied_.configuration = options_.initial;
+  if (applied_.configuration.voters.empty() || raft::planted(raft::Mutant::kConfigurationLostOnRestart))
+    applied_.configuration = options_.initial;
   // A first log begins with an empty hard state; one that an upgrade made has its own.
   COX_ASSIGN_OR_RETURN(copied_, history_->copied());
   const RaftLog::Origin origin{applied_.index, applied_.term, {}, copied_};
@@ -51,7 +53,7 @@ void Member::close() {
   refuse_proposals(make_error(ErrorCode::kDeadlineExceeded, "the store is closing"));
   for (auto& [context, read] : reads_) read.done(make_error(ErrorCode::kUnavailable, "the store is closing"));
   reads_.clear();
-  if (log_ == nullptr || options_.env == nullptr || health_ != Health::kServing || !unstored_.empty()) return;
+  if (log_ == nullptr || options_.env == nullptr || health_ != Health::kServing || behind_) return;
   if (options_.engine->flush().ok()) (void)log_->truncate_prefix(stored_index_);  // a fast next start
 }
 
@@ -218,7 +220,7 @@ Result<void> Member::store(const raft::Ready& ready) {
   for (const raft::Entry& entry : ready.entries) bytes += raft::payload_bytes(entry);
   Result<void> stored = log_->reserve(RaftLog::bytes_for(ready.entries.size(), bytes));
   if (stored.ok()) stored = log_->append(ready.hard_state, ready.entries);
-  if (stored.ok()) stored = log_->sync();
+  if (stored.ok() && !raft::planted(raft::Mutant::kLogNotSynced)) stored = log_->sync();
   if (Result<void> outcome = log_outcome(stored); !outcome.ok()) {
     // Nothing is stored: the core, which thinks of it as written, forgets it by starting anew.
     if (health_ != Health::kStopped) start_raft();
@@ -246,10 +248,12 @@ Result<void> Member::adopt(const raft::Snapshot& snapshot) {
   }
   State state;
   Result<Applied> loaded = Applied();
+  history_->set_whole(false);
+  if (raft::planted(raft::Mutant::kLogBeforeCopiedState)) (void)log_->restart(snapshot.index, snapshot.term);
   adopted = options_.engine->adopt(std::move(incoming_));
   if (adopted.ok()) loaded = history_->load(&state);
   if (!adopted.ok() || !loaded.ok()) {
-    flush_failed_ = true;  // the engine starts again from what it has
+    behind_ = true;
     const Error& cause = adopted.ok() ? loaded.error() : adopted.error();
     set_health(Health::kReadOnly, "the state of another member cannot be stored: " + cause.message);
     start_raft();
@@ -258,6 +262,8 @@ Result<void> Member::adopt(const raft::Snapshot& snapshot) {
   COX_CHECK(loaded->index == snapshot.index && loaded->term == snapshot.term);
   applied_ = *std::move(loaded);
   copied_ = true;
+  behind_ = false;
+  history_->set_whole(true);
   stored_index_ = applied_.index;
   unstored_.clear();
   state_.replace(std::move(state));
@@ -272,7 +278,7 @@ Result<void> Member::adopt(const raft::Snapshot& snapshot) {
 }
 
 std::optional<raft::Snapshot> Member::snapshot() const {
-  if (stored_index_ != applied_.index || !unstored_.empty()) return std::nullopt;
+  if (stored_index_ != applied_.index || behind_) return std::nullopt;
   return raft::Snapshot{applied_.index, applied_.term, applied_.configuration};
 }
 
@@ -298,17 +304,39 @@ void Member::apply(const raft::Ready& ready) {
   answer_reads();
 }
 
-// An entry of a later term: nothing that was proposed in an earlier one can be committed any more (§3.6.2).
+// What was proposed in one term is committed from the front or not at all: of an earlier term than a
+// committed entry's, or at its index and of another term, nothing can be any more (§3.6.2).
 void Member::answer_proposals(const raft::Entry& entry, State::Plan* plan, Answers* answers) {
-  while (!proposals_.empty() && proposals_.front().term < entry.term) {
-    answers->emplace_back(std::move(proposals_.front()),
+  const auto lost = [&](Pending& pending) {
+    answers->emplace_back(std::move(pending),
                           make_error(ErrorCode::kUnavailable, "another member leads now; try again"));
+  };
+  while (!proposals_.empty() && proposals_.front().term < entry.term &&
+         !raft::planted(raft::Mutant::kProposalAnsweredByIndex)) {
+    lost(proposals_.front());
     proposals_.pop_front();
   }
-  if (proposals_.empty() || proposals_.front().index != entry.index) return;
-  COX_CHECK(proposals_.front().term == entry.term);
-  answers->emplace_back(std::move(proposals_.front()), std::move(plan->result));
-  proposals_.pop_front();
+  if (proposals_.empty()) return;
+  const bool by_index =
+      raft::planted(raft::Mutant::kProposalAnsweredByIndex) && proposals_.front().index == entry.index;
+  if (proposals_.front().term == entry.term || by_index) {
+    if (proposals_.front().index != entry.index) return;
+    answers->emplace_back(std::move(proposals_.front()), std::move(plan->result));
+    proposals_.pop_front();
+    return;
+  }
+  const auto before = [](const Pending& pending, const std::pair<raft::Term, raft::Index>& at) {
+    return std::pair(pending.term, pending.index) < at;
+  };
+  for (auto it = proposals_.begin(); it != proposals_.end();) {
+    const raft::Term term = it->term;
+    it = std::lower_bound(it, proposals_.end(), std::pair(term, entry.index), before);
+    if (it != proposals_.end() && it->term == term && it->index == entry.index) {
+      lost(*it);
+      it = proposals_.erase(it);
+    }
+    it = std::lower_bound(it, proposals_.end(), std::pair(term + 1, raft::Index{0}), before);
+  }
 }
 
 void Member::answer_reads() {
@@ -348,13 +376,18 @@ std::string Member::stop_member(const Error& cause) {
   return reason;
 }
 
-// The engine follows; should it fail, the log still has everything and the batch is kept for a retry.
+// The engine follows; should it fail, the log still has everything.
 void Member::store_applied() {
-  if (stored_index_ == applied_.index && unstored_.empty()) return;
-  EngineBatch batch = std::move(unstored_);
-  unstored_.clear();
-  const std::size_t rows = batch.size();
+  EngineBatch batch = std::exchange(unstored_, {});
+  if (behind_ || (stored_index_ == applied_.index && batch.empty())) return;
   History::record_applied(applied_, &batch);
+#ifdef COXSWAIN_MUTANTS
+  if (raft::planted(raft::Mutant::kAppliedApartFromData)) {
+    late_.push_back({Family::kMeta, "late", ""});
+    batch.swap(late_);
+    History::record_applied(applied_, &batch);
+  }
+#endif
   if (copied_) History::record_copied(false, &batch);  // the log fits by now
   const Result<void> written = options_.engine->write(batch);
   if (written.ok()) {
@@ -363,8 +396,7 @@ void Member::store_applied() {
     hub_->trim();
     return;
   }
-  batch.resize(rows);
-  unstored_ = std::move(batch);
+  behind_ = true;
   set_health(Health::kReadOnly, "the state cannot be stored: " + written.error().message);
 }
 

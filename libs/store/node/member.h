@@ -90,7 +90,7 @@ class Member : private raft::LogReader {
 
   const State& state() const { return state_; }
   const std::shared_ptr<Hub>& hub() const { return hub_; }
-  const std::shared_ptr<const History>& history() const { return history_; }
+  std::shared_ptr<const History> history() const { return history_; }
 
   Health health() const { return health_; }
   std::int64_t log_bytes() const { return static_cast<std::int64_t>(log_->disk_bytes()); }
@@ -151,13 +151,13 @@ class Member : private raft::LogReader {
   const MemberOptions options_;
   MemberHost& host_;
   const std::shared_ptr<Hub> hub_;
-  const std::shared_ptr<const History> history_;
+  const std::shared_ptr<History> history_;
   State state_;
   std::unique_ptr<RaftLog> log_;
   std::unique_ptr<raft::Raft> raft_;  // reads log_ through this
   std::unique_ptr<EngineCopy> incoming_;
 
-  std::deque<Pending> proposals_;  // by index
+  std::deque<Pending> proposals_;  // by term and index
   std::map<std::uint64_t, Read> reads_;
   std::uint64_t next_read_ = 1;
   std::size_t refused_bytes_ = 0;  // what the last group needed
@@ -167,7 +167,7 @@ class Member : private raft::LogReader {
   EngineBatch unstored_;            // applied, not yet in the engine
   std::uint64_t stored_index_ = 0;  // the last entry that is in the engine
   std::uint64_t flush_index_ = 0;   // what a flush that was asked for will have; 0: none is
-  bool flush_failed_ = false;
+  bool behind_ = false;  // the engine failed; it gets what it lacks from the log, by rebuild_engine()
   std::uint64_t checkpoint_at_bytes_ = 0;
   std::int64_t retry_at_ms_ = 0;
   std::int64_t sample_at_ms_ = 0;  // when...
@@ -175,6 +175,9 @@ class Member : private raft::LogReader {
 
   Health health_ = Health::kServing;
   std::string reason_;
+#ifdef COXSWAIN_MUTANTS
+  EngineBatch late_;  // rows that a planted bug holds back
+#endif
 };
 
 }  // namespace coxswain::store

@@ -3,6 +3,7 @@
 
 #include "libs/common/base/check.h"
 #include "libs/store/node/member.h"
+#include "libs/store/raft/mutants.h"
 
 namespace coxswain::store {
 namespace {
@@ -23,15 +24,12 @@ void Member::upkeep() {
   sweep();
 }
 
-bool Member::busy() const { return applied_.swept < applied_.compacted && unstored_.empty(); }
+bool Member::busy() const { return applied_.swept < applied_.compacted && !behind_; }
 
 void Member::recover_space() {
   if (options_.clock->now_ms() < retry_at_ms_) return;
   retry_at_ms_ = options_.clock->now_ms() + kRetryMs;
-  if (flush_failed_ || !unstored_.empty()) {
-    if (!rebuild_engine().ok()) return;
-    flush_failed_ = false;
-  }
+  if (behind_ && !rebuild_engine().ok()) return;
   if (const Result<void> room = log_->reserve(refused_bytes_); !room.ok()) {
     if (room.error().code != ErrorCode::kResourceExhausted) stop_member(room.error());
     checkpoint_at_bytes_ = 0;  // what the log frees may be enough
@@ -46,9 +44,11 @@ void Member::recover_space() {
 Result<void> Member::rebuild_engine() {
   // A flush under way must not vouch for entries that are being written again.
   if (flush_index_ != 0) return make_error(ErrorCode::kUnavailable, "a checkpoint is running");
+  if (!raft::planted(raft::Mutant::kHistoryWhileRebuilt)) history_->set_whole(false);
   COX_RETURN_IF_ERROR(options_.engine->reopen());
   State state;
   COX_ASSIGN_OR_RETURN(Applied applied, history_->load(&state));
+  COX_ASSIGN_OR_RETURN(copied_, history_->copied());
   if (applied.index > applied_.index) {  // a copy of another member's state got there after all
     const Error newer = make_error(ErrorCode::kIo, "the state is newer than the log");
     stop_member(newer);
@@ -75,7 +75,8 @@ Result<void> Member::rebuild_engine() {
   COX_CHECK(applied.index == applied_.index && applied.revision == applied_.revision);
   applied_.swept = applied.swept;
   stored_index_ = applied.index;
-  unstored_.clear();
+  behind_ = false;
+  history_->set_whole(true);
   hub_->trim();
   return {};
 }
@@ -94,7 +95,7 @@ void Member::compact_by_age() {
 }
 
 void Member::sweep() {
-  if (applied_.swept >= applied_.compacted || !unstored_.empty()) return;
+  if (applied_.swept >= applied_.compacted || behind_) return;
   const auto reached = history_->sweep(applied_.swept, applied_.compacted, kSweepEvents, &unstored_);
   if (!reached.ok()) {
     unstored_.clear();
@@ -106,9 +107,10 @@ void Member::sweep() {
 }
 
 void Member::checkpoint() {
-  if (options_.env == nullptr || flush_index_ != 0 || stored_index_ == 0) return;
+  if (options_.env == nullptr || flush_index_ != 0 || stored_index_ == 0 || behind_) return;
   if (log_->appended_bytes() < checkpoint_at_bytes_) return;
   flush_index_ = stored_index_;
+  if (raft::planted(raft::Mutant::kTruncatedBeforeFlush)) (void)log_->truncate_prefix(stored_index_);
   checkpoint_at_bytes_ = log_->appended_bytes() + options_.checkpoint_log_bytes;
   host_.flush_engine();
 }
@@ -120,7 +122,7 @@ void Member::flushed(Result<void> outcome) {
       (void)log_->truncate_prefix(index - options_.keep_entries);  // what could not be removed goes next time
     return;
   }
-  flush_failed_ = true;
+  behind_ = true;
   if (health_ == Health::kServing)
     set_health(Health::kReadOnly, "the state cannot be written: " + outcome.error().message);
 }
