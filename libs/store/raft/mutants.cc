@@ -43,6 +43,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(Mutant::kCount)> kNam
     "bookmark-too-far",
     "lost-wake",
     "sweep-loses-delete",
+    "stored-behind-hole",
     "history-while-rebuilt",
 };
 static_assert(kNames.back() != nullptr);

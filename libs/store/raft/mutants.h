@@ -43,6 +43,7 @@ enum class Mutant : std::uint8_t {
   kBookmarkTooFar,           // before its events
   kLostWake,                 // of a watcher of a shorter prefix
   kSweepLosesDelete,         // compaction takes the tombstone and leaves what it covered
+  kStoredBehindHole,         // rows go to an engine that lacks earlier ones
   kHistoryWhileRebuilt,      // read from an engine that lacks what the log has
   kCount,
 };
