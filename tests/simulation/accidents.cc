@@ -22,6 +22,7 @@ void World::draw_mixture() {
       {0, [this] { slow_disk(); }},      {0, [this] { heal(); }},
       {0, [this] { flush_one(); }},      {0, [this] { hand_over(); }},
       {0, [this] { campaign_one(); }},   {0, [this] { cut_leader_with_late_mail(); }},
+      {0, [this] { break_disk(); }},     {0, [this] { fill_disk(); }},
   };
   for (Accident& accident : accidents_) accident.weight = chance(0.5) ? 0 : 1 + random_->below(8);
   accidents_.front().weight += 1;
@@ -48,10 +49,46 @@ void World::crash(raft::MemberId id) {
   if (calm_ || !member(id)->up()) return;
   ++summary_.crashes;
   note("crash " + std::to_string(id));
-  member(id)->crash();
-  at(between(1 * kMs, 600 * kMs), [this, id] {
+  if (chance(0.5)) return member(id)->crash();
+  // In the middle of what it writes next, or when it has written nothing for a while.
+  member(id)->crash_after(static_cast<std::int64_t>(random_->below(6)));
+  at(60 * kMs, [this, id, life = member(id)->life()] {
+    if (!calm_ && member(id)->up() && member(id)->life() == life) member(id)->crash();
+  });
+}
+
+// Somebody starts it again, after a while.
+void World::fell(raft::MemberId id) {
+  at(calm_ ? 1 * kMs : between(1 * kMs, 600 * kMs), [this, id] {
     if (!member(id)->up()) member(id)->start();
   });
+}
+
+void World::break_disk() {
+  Member* m = member(any_member());
+  if (!m->up()) return;
+  note("break the disk of " + std::to_string(m->raft().id()));
+  switch (random_->below(4)) {
+    case 0:
+      return m->disk().fail_next_sync();
+    case 1:
+      return m->disk().fail_next_write();
+    case 2:
+      return m->engine().fail_writes(1 + random_->below(3));
+    default:
+      // And when it begins again, writing what it lost fails as well, or not.
+      m->engine().fail_flushes(1);
+      at(between(0, 200 * kMs), [this, m] {
+        if (!calm_ && m->up()) m->engine().fail_writes(random_->below(4));
+      });
+  }
+}
+
+void World::fill_disk() {
+  const raft::MemberId id = any_member();
+  note("fill the disk of " + std::to_string(id));
+  member(id)->disk().set_space(random_->below(20'000));
+  at(between(50 * kMs, 800 * kMs), [this, id] { member(id)->disk().set_space(std::nullopt); });
 }
 
 void World::crash_one() { crash(any_member()); }
@@ -122,20 +159,21 @@ void World::change_members_and_cut() {
   });
 }
 
-void World::flush_one() { member(any_member())->flush(); }
+void World::flush_one() {
+  Member* m = member(any_member());
+  if (m->up()) (void)m->engine().flush();
+}
 
 void World::hand_over() {
   Member* chief = leader();
   if (chief == nullptr || chief->busy()) return;
-  (void)chief->control().transfer_leadership(any_member());
-  chief->pump();
+  chief->control([&](raft::Raft& core) { (void)core.transfer_leadership(any_member()); });
 }
 
 void World::campaign_one() {
   Member* m = member(any_member());
   if (!m->up() || m->busy()) return;
-  m->control().campaign();
-  m->pump();
+  m->control([](raft::Raft& core) { core.campaign(); });
 }
 
 void World::partition() {
@@ -187,6 +225,7 @@ void World::add_member(raft::MemberId id) {
   if (members_.count(id) > 0) return;
   members_[id] =
       std::make_unique<Member>(id, raft::Configuration{}, static_cast<Outside&>(*this), checker_, *random_);
+  members_[id]->start();
   tick_us_[id] = between(8 * kMs, 12 * kMs);
   at(tick_us_[id], [this, id] { tick(id); });
 }
@@ -206,11 +245,11 @@ void World::change_members() {
   }
   const Result<raft::Configuration> target = raft::plan_change(chief->raft().configuration(), changes);
   if (!target.ok()) return;
-  if (chief->control().propose_configuration(*target) == raft::Outcome::kAccepted) {
+  chief->control([&](raft::Raft& core) {
+    if (core.propose_configuration(*target) != raft::Outcome::kAccepted) return;
     ++summary_.changes;
     note("change of members");
-  }
-  chief->pump();
+  });
 }
 
 }  // namespace coxswain::simulation

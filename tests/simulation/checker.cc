@@ -78,8 +78,18 @@ void Checker::on_applied(const raft::Raft& member, const raft::Entry& entry, std
     fail("equal states", "member " + number(member.id()) + " differs after entry " + number(entry.index));
 }
 
-void Checker::on_write(store::Revision revision, const std::string& key, const std::string& value) {
-  writes_.emplace(revision, std::pair(key, value));
+void Checker::on_state(raft::MemberId member, raft::Index applied, std::uint64_t state_hash) const {
+  const auto it = applied_.find(applied);
+  if (it != applied_.end() && it->second.state_hash != state_hash)
+    fail("stored states",
+         "member " + number(member) + " goes on from another state of entry " + number(applied));
+}
+
+void Checker::on_write(const store::Event& event) {
+  const Write write{event.entry->key, event.entry->value, event.type == store::Event::Type::kDelete};
+  const auto [it, first] = writes_.emplace(event.revision, write);
+  if (!first && !(it->second == write))
+    fail("one history", "revision " + number(static_cast<std::uint64_t>(event.revision)) + " is two writes");
 }
 
 void Checker::on_leader_cut_off(raft::MemberId member, std::int64_t for_ms) {
@@ -90,9 +100,43 @@ void Checker::on_leader_cut_off(raft::MemberId member, std::int64_t for_ms) {
 std::optional<std::string> Checker::value_at(const std::string& key, store::Revision revision) const {
   for (auto it = writes_.upper_bound(revision); it != writes_.begin();) {
     --it;
-    if (it->second.first == key) return it->second.second;
+    if (it->second.key != key) continue;
+    if (it->second.deleted) break;
+    return it->second.value;
   }
   return std::nullopt;
+}
+
+void Checker::check_watch(const std::string& prefix, store::Revision position,
+                          const store::WatchBatch& batch) const {
+  const auto wrong = [&](const std::string& what, store::Revision revision) {
+    fail("watch", "after revision " + std::to_string(position) + " a watcher of \"" + prefix + "\" " + what +
+                      " " + std::to_string(revision));
+  };
+  const auto concerns = [&](const Write& write) { return write.key.rfind(prefix, 0) == 0; };
+  auto next = writes_.upper_bound(position);
+  for (const auto& event : batch.events) {
+    while (next != writes_.end() && !concerns(next->second)) ++next;
+    if (next == writes_.end() || next->first > event->revision)
+      wrong("got what did not happen:", event->revision);
+    if (next->first < event->revision) wrong("missed", next->first);
+    const Write seen{event->entry->key, event->entry->value, event->type == store::Event::Type::kDelete};
+    if (!(seen == next->second)) wrong("got another", event->revision);
+    const std::string before = event->previous == nullptr ? "" : event->previous->value;
+    if (value_at(seen.key, event->revision - 1).value_or("") != before)
+      wrong("was told of a wrong value before", event->revision);
+    ++next;
+  }
+  for (; next != writes_.end() && next->first <= batch.progress; ++next)
+    if (concerns(next->second)) wrong("was told that it has everything, and missed", next->first);
+  if (batch.progress < position) wrong("was sent back to", batch.progress);
+}
+
+void Checker::check_history_read(const std::string& key, store::Revision revision,
+                                 const store::EntryPtr& found) const {
+  if (value_at(key, revision).value_or("") == (found == nullptr ? "" : found->value)) return;
+  fail("history", key + " at revision " + std::to_string(revision) + " is " +
+                      (found == nullptr ? "nothing" : found->value));
 }
 
 void Checker::check_history(const std::vector<Operation>& operations) const {
@@ -101,14 +145,14 @@ void Checker::check_history(const std::vector<Operation>& operations) const {
   for (const Operation& op : operations) {
     if (op.state == Operation::State::kFailed && op.kind != Operation::Kind::kRead) {
       for (const auto& [revision, write] : writes_)
-        if (write.second == op.value) fail("honest failures", "a write that was reported as failed is there");
+        if (write.value == op.value) fail("honest failures", "a write that was reported as failed is there");
     }
     if (op.state != Operation::State::kDone) continue;
     by_end.push_back(&op);
     by_start.push_back(&op);
     if (op.kind != Operation::Kind::kRead && op.wrote) {
       const auto it = writes_.find(op.revision);
-      if (it == writes_.end() || it->second != std::pair(op.key, op.value))
+      if (it == writes_.end() || it->second.key != op.key || it->second.value != op.value)
         fail("no lost write", "revision " + number(static_cast<std::uint64_t>(op.revision)) +
                                   " was acknowledged for " + op.value + " and is something else");
     } else if (op.kind == Operation::Kind::kRead) {

@@ -23,7 +23,7 @@ class Violation : public std::runtime_error {
 
 // One request of a client, from the moment it was sent.
 struct Operation {
-  enum class Kind { kPut, kCompareAndPut, kRead };
+  enum class Kind { kPut, kCompareAndPut, kDelete, kRead };
   enum class State { kOpen, kDone, kFailed, kUnknown };  // kFailed: it surely did not happen
   Kind kind = Kind::kPut;
   State state = State::kOpen;
@@ -46,12 +46,20 @@ class Checker {
                  const std::vector<raft::MemberId>& holders);
   // State-machine safety: everybody applies the same, and gets the same.
   void on_applied(const raft::Raft& member, const raft::Entry& entry, std::uint64_t state_hash);
-  void on_write(store::Revision revision, const std::string& key, const std::string& value);
+  // A member starts from what it has stored, or from what another one had.
+  void on_state(raft::MemberId member, raft::Index applied, std::uint64_t state_hash) const;
+  void on_write(const store::Event& event);
   void on_leader_cut_off(raft::MemberId member, std::int64_t for_ms);
 
   // Linearizability of what is known, in full: every operation that was answered has a revision, so there is
   // one order to check and nothing to guess. Operations with unknown outcome may or may not be in it.
   void check_history(const std::vector<Operation>& operations) const;
+
+  // What a watcher of `prefix` got, who had everything up to `position`: ordered, once, nothing skipped.
+  void check_watch(const std::string& prefix, store::Revision position, const store::WatchBatch& batch) const;
+  // What a member says of an old revision.
+  void check_history_read(const std::string& key, store::Revision revision,
+                          const store::EntryPtr& found) const;
 
   raft::Index last_applied() const { return applied_.empty() ? 0 : applied_.rbegin()->first; }
 
@@ -67,7 +75,13 @@ class Checker {
   std::map<raft::Term, raft::MemberId> leaders_;
   std::map<std::pair<raft::Term, raft::Index>, std::pair<std::uint64_t, raft::Term>> stored_;
   std::map<raft::Index, Applied> applied_;
-  std::map<store::Revision, std::pair<std::string, std::string>> writes_;  // the one true history
+  struct Write {
+    std::string key;
+    std::string value;  // of a deletion: its last words
+    bool deleted = false;
+    bool operator==(const Write&) const = default;
+  };
+  std::map<store::Revision, Write> writes_;  // the one true history
 };
 
 std::string describe(const raft::Configuration& configuration);  // [voters|outgoing|learners]

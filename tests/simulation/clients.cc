@@ -21,6 +21,7 @@ void World::start_operation(std::size_t client) {
   op.key = "key-" + std::to_string(random_->below(4));
   op.kind = chance(0.4)   ? Operation::Kind::kRead
             : chance(0.4) ? Operation::Kind::kCompareAndPut
+            : chance(0.3) ? Operation::Kind::kDelete
                           : Operation::Kind::kPut;
   op.began = now_;
   const std::size_t id = operations_.size();
@@ -28,7 +29,9 @@ void World::start_operation(std::size_t client) {
   if (op.kind != Operation::Kind::kRead) {
     op.value = "value-" + std::to_string(id);
     if (op.kind == Operation::Kind::kCompareAndPut) txn.compares.push_back({op.key, self.seen[op.key]});
-    txn.ops.push_back({store::Op::Type::kPut, op.key, op.value, store::kNoSplice});
+    const bool put = op.kind != Operation::Kind::kDelete;
+    txn.ops.push_back(
+        {put ? store::Op::Type::kPut : store::Op::Type::kDelete, op.key, op.value, store::kNoSplice});
   }
   const Operation copy = op;
   operations_.push_back(std::move(op));

@@ -35,6 +35,7 @@ void add(Summary* sum, const Summary& one) {
   sum->partitions += one.partitions;
   sum->changes += one.changes;
   sum->snapshots += one.snapshots;
+  sum->watched += one.watched;
 }
 
 int run_seeds(std::uint64_t from, std::uint64_t count, bool verbose, bool quiet) {
@@ -53,10 +54,11 @@ int run_seeds(std::uint64_t from, std::uint64_t count, bool verbose, bool quiet)
   if (!quiet) {
     std::printf(
         "seeds %llu to %llu: no violation in %.0f s of virtual time: %zu events, %zu writes, %zu reads, "
-        "%zu unknown, %zu crashes, %zu partitions, %zu membership changes, %zu snapshots\n",
+        "%zu unknown, %zu crashes, %zu partitions, %zu membership changes, %zu snapshots, "
+        "%zu watched\n",
         static_cast<unsigned long long>(from), static_cast<unsigned long long>(from + count - 1),
         static_cast<double>(sum.virtual_ms) / 1000, sum.events, sum.writes, sum.reads, sum.unknown,
-        sum.crashes, sum.partitions, sum.changes, sum.snapshots);
+        sum.crashes, sum.partitions, sum.changes, sum.snapshots, sum.watched);
   }
   return 0;
 }

@@ -1,120 +1,108 @@
-// One simulated member: the production Raft core and state machine over a disk that loses what was not
-// synced.
+// One simulated machine: the production member (libs/store/node/member.h) over a disk that loses what was not
+// synced, tears what was being written, runs full and fails.
 #pragma once
 
 #include <deque>
 #include <map>
 #include <memory>
-#include <set>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "libs/common/base/clock.h"
-#include "libs/store/mvcc/state.h"
-#include "libs/store/raft/raft.h"
+#include "libs/store/env/fault_env.h"
+#include "libs/store/node/member.h"
 #include "tests/simulation/checker.h"
+#include "tests/simulation/disk.h"
 
 namespace coxswain::simulation {
 
-// An applied state as it is stored and sent: everything a member needs to go on from `applied`.
-struct Saved {
-  raft::Index applied = 0;
-  raft::Term term = 0;
-  raft::Configuration configuration;
-  store::Revision revision = 0;
-  std::vector<store::EntryPtr> values;
-  std::uint64_t hash = 0;
-};
-using SavedPtr = std::shared_ptr<const Saved>;
+using Rows = std::shared_ptr<const std::vector<store::EngineBatch>>;
 
 struct Envelope {
   raft::Message message;
-  SavedPtr state;  // of a kSnapshot
+  Rows state;  // of a kSnapshot
 };
 
-// What survives a crash.
-struct Disk {
-  raft::HardState hard_state;
-  raft::Index base = 0;  // the entry before the first one of the log...
-  raft::Term base_term = 0;
-  std::deque<raft::Entry> log;
-  SavedPtr state;
-};
-
-class Outside {  // what a member can do to the world
+class Outside {  // what a machine can do to the world
  public:
   virtual ~Outside() = default;
   virtual std::int64_t now_us() const = 0;
   virtual bool verbose() const = 0;
   virtual void note(const std::string& what) = 0;
-  virtual void send(Envelope envelope) = 0;
-  virtual void after_disk(raft::MemberId id, std::uint64_t life) = 0;  // calls disk_done() later
+  virtual void send(Envelope envelope, std::int64_t later_us) = 0;
+  virtual std::int64_t disk_us(raft::MemberId id) = 0;  // how long a write takes
+  virtual void wake_at(raft::MemberId id, std::uint64_t life, std::int64_t later_us) = 0;   // wake(life)
+  virtual void flush_at(raft::MemberId id, std::uint64_t life, std::int64_t later_us) = 0;  // flush(life)
+  virtual void fell(raft::MemberId id) = 0;  // it has crashed or stopped; start() it again
   virtual void leads(raft::MemberId id) = 0;
   virtual void committed(raft::MemberId id, raft::Index index) = 0;
   virtual void finished(std::size_t operation, bool done, store::Revision revision, bool wrote,
                         std::string value) = 0;
 };
 
-class Member : public raft::LogReader {
+class Member : private store::MemberHost {
  public:
   Member(raft::MemberId id, const raft::Configuration& initial, Outside& outside, Checker& checker,
          Random& random);
+  ~Member() override;
 
-  bool up() const { return raft_ != nullptr; }
+  bool up() const { return member_ != nullptr; }
   bool busy() const { return busy_ || paused_; }  // does nothing on its own
-  const raft::Raft& raft() const { return *raft_; }
-  const Disk& disk() const { return disk_; }
+  const raft::Raft& raft() const { return member_->raft(); }
+  const store::Member& store() const { return *member_; }
   std::uint64_t life() const { return life_; }
+  FaultEnv& disk() { return env_; }
+  FaultyEngine& engine() { return *engine_; }
   // That of before the last step: what was counted in this step was counted by it, or by that of now.
   const raft::Configuration& configuration_before() const { return configuration_before_; }
   bool holds(raft::Index index, raft::Term term) const;  // on disk
-  std::uint64_t hash() const { return live_.hash; }
 
-  void start();
-  void crash();  // whatever was being written may or may not be there
+  void start();                          // after the world knows it
+  void crash();                          // at once
+  void crash_after(std::int64_t steps);  // of the disk: in the middle of whatever it does then
   void pause(bool on);
   void tick();
   void deliver(Envelope envelope);
-  void disk_done(std::uint64_t life);
-  void flush();  // stores the state; the log may lose what it covers
+  void wake(std::uint64_t life);
+  void flush(std::uint64_t life);
   bool write(std::size_t operation, const store::Txn& txn, std::string value);  // false: not here
   bool read(std::size_t operation, const std::string& key);
-  raft::Raft& control() { return *raft_; }  // then pump()
-  void pump();
-
-  raft::Index first_index() const override { return disk_.base + 1; }
-  raft::Index last_index() const override { return disk_.base + disk_.log.size(); }
-  std::optional<raft::Term> term(raft::Index index) const override;
-  std::vector<raft::Entry> entries(raft::Index from, raft::Index to, std::size_t max_bytes) const override;
-  std::vector<raft::Index> changes() const override;
-  std::optional<raft::Snapshot> snapshot() const override;
+  // Something is done to the core.
+  template <typename Action>
+  void control(Action action) {
+    work([&] {
+      action(member_->control());
+      member_->turn();
+    });
+  }
 
  private:
-  struct Live {
-    std::unique_ptr<store::State> state;
-    raft::Index applied = 0;
-    raft::Term term = 0;
-    raft::Configuration configuration;
-    std::uint64_t hash = 0;
-  };
-  struct Proposal {
-    raft::Term term = 0;
-    std::size_t operation = 0;
-    std::string value;
-  };
-  struct Read {
-    std::size_t operation = 0;
-    std::string key;
-    std::optional<raft::Index> index;
+  // MemberHost
+  void send(raft::Message message) override;
+  void flush_engine() override;
+  void health_changed(store::Health health, const std::string& reason) override;
+  void stored(const std::vector<raft::Entry>& entries) override;
+  void applied(const raft::Entry& entry, const store::State::Plan& plan) override;
+  void installed(const store::Applied& applied) override;
+  void moved() override;
+
+  class WorldClock : public Clock {
+   public:
+    explicit WorldClock(Outside& outside) : outside_(outside) {}
+    std::int64_t now_ms() const override { return outside_.now_us() / 1000; }
+    std::int64_t unix_ms() const override { return now_ms(); }
+
+   private:
+    Outside& outside_;
   };
 
-  void load(const Saved& saved);
-  SavedPtr save() const;
-  void store(const raft::Ready& ready, std::size_t records);
-  void append_to_disk(const raft::Entry& entry);
-  void finish();
-  void apply(const raft::Entry& entry);
-  void answer_reads();
-  void send(const std::vector<raft::Message>& messages);
-  void watch_role();
+  void work(const std::function<void()>& what);
+  void fall();
+  void catch_up();
+  void handle(Envelope envelope);
+  void recount();
+  void check_disk();
   void watch_leader();
   void note(const std::string& what) const;
 
@@ -122,22 +110,29 @@ class Member : public raft::LogReader {
   Outside& outside_;
   Checker& checker_;
   Random& random_;
-  Disk disk_;
-  Live live_;
-  std::unique_ptr<raft::Raft> raft_;
+  const raft::Configuration initial_;
+  WorldClock clock_;
+  FaultEnv env_;
+  const std::shared_ptr<store::MemoryDisk> disk_;
+  std::shared_ptr<FaultyEngine> engine_;
+  std::unique_ptr<store::Member> member_;
   std::uint64_t life_ = 0;
+  bool clean_ = true;  // it did not fall in the middle of a write
   bool busy_ = false;
   bool paused_ = false;
-  raft::Ready ready_;
-  SavedPtr incoming_;  // the state of a snapshot that was delivered
+  bool working_ = false;
+  std::int64_t written_us_ = 0;  // by the work that is being done
   std::deque<Envelope> inbox_;
   int missed_ticks_ = 0;
-  std::map<raft::Index, Proposal> proposals_;
-  std::map<std::uint64_t, Read> reads_;
+
+  std::uint64_t checked_life_ = 0;
+  std::uint64_t hash_ = 0;                     // of the state, whatever way led there...
+  std::uint64_t revisions_hash_ = 0;           // ...and the share of its revisions
+  std::map<raft::Index, raft::Term> durable_;  // behind held_
+  raft::Index held_ = 0;                       // everything up to here is in the state
   raft::Term led_ = 0;
   raft::Index reported_commit_ = 0;
   raft::Configuration configuration_before_;
-  const raft::Configuration initial_;
 };
 
 }  // namespace coxswain::simulation

@@ -23,12 +23,16 @@ World::World(std::uint64_t seed, bool verbose)
   for (const raft::MemberId id : configuration.members()) {
     members_[id] =
         std::make_unique<Member>(id, configuration, static_cast<Outside&>(*this), checker_, *random_);
+    members_[id]->start();
     tick_us_[id] = between(kTickUs * 8 / 10, kTickUs * 12 / 10);
     at(between(0, kTickUs), [this, id] { tick(id); });
   }
   draw_mixture();
   clients_.resize(chance(0.2) ? 12 : 2 + random_->below(4));
   if (chance(0.5)) patience_us_ = 40 * kMs;
+  viewers_.resize(random_->below(4));
+  for (Viewer& viewer : viewers_)
+    viewer.prefix = chance(0.5) ? "key-" : "key-" + std::to_string(random_->below(4));
 }
 
 World::~World() = default;
@@ -59,6 +63,8 @@ void World::run_until(std::int64_t end_us) {
 Summary World::run() {
   for (std::size_t client = 0; client < clients_.size(); ++client)
     at(between(0, 50 * kMs), [this, client] { client_step(client); });
+  for (std::size_t viewer = 0; viewer < viewers_.size(); ++viewer)
+    at(between(0, 50 * kMs), [this, viewer] { view(viewer); });
   at(between(100 * kMs, 400 * kMs), [this] { accident(); });
   run_until(between(2000, 5000) * kMs);
   calm_ = true;
@@ -116,7 +122,7 @@ void World::watch_leaders(raft::MemberId id) {
 
 // ---- the network and the disks ----
 
-void World::send(Envelope envelope) {
+void World::send(Envelope envelope, std::int64_t later_us) {
   if (envelope.state != nullptr) {
     ++summary_.snapshots;
     // The sender's node learns how the transfer went.
@@ -124,24 +130,24 @@ void World::send(Envelope envelope) {
     const raft::MemberId to = envelope.message.to;
     at(between(20 * kMs, 60 * kMs), [this, from, to] { report_snapshot(from, to); });
   }
-  if (chance(duplication_)) transmit(envelope);
-  transmit(std::move(envelope));
+  if (chance(duplication_)) transmit(envelope, later_us);
+  transmit(std::move(envelope), later_us);
 }
 
 void World::report_snapshot(raft::MemberId from, raft::MemberId to) {
   if (!member(from)->up()) return;
   if (member(from)->busy()) return at(kTickUs, [this, from, to] { report_snapshot(from, to); });
-  member(from)->control().report_snapshot(to, members_.count(to) > 0 && member(to)->up());
-  member(from)->pump();
+  const bool arrived = members_.count(to) > 0 && member(to)->up();
+  member(from)->control([&](raft::Raft& core) { core.report_snapshot(to, arrived); });
 }
 
-void World::transmit(Envelope envelope) {
+void World::transmit(Envelope envelope, std::int64_t later_us) {
   const raft::Message& m = envelope.message;
   if (chance(loss_) || !reachable(m.from, m.to) || members_.count(m.to) == 0) return;
   std::int64_t delay = chance(0.02) ? between(0, 40 * delay_us_) : between(100, delay_us_);
   const bool late = chance(late_);  // and past every partition that comes meanwhile
   if (late) delay = between(50 * kMs, late_most_us_);
-  at(delay, [this, late, envelope = std::move(envelope)]() mutable {
+  at(later_us + delay, [this, late, envelope = std::move(envelope)]() mutable {
     if (!late && !reachable(envelope.message.from, envelope.message.to)) return;
     const raft::MemberId to = envelope.message.to;
     heard_[{to, envelope.message.from}] = now_;
@@ -149,10 +155,17 @@ void World::transmit(Envelope envelope) {
   });
 }
 
-void World::after_disk(raft::MemberId id, std::uint64_t life) {
+std::int64_t World::disk_us(raft::MemberId id) {
   const auto slow = disk_us_.find(id);
-  const std::int64_t most = slow == disk_us_.end() ? 1 * kMs : slow->second;
-  at(between(100, most), [this, id, life] { member(id)->disk_done(life); });
+  return between(100, slow == disk_us_.end() ? 1 * kMs : slow->second);
+}
+
+void World::wake_at(raft::MemberId id, std::uint64_t life, std::int64_t later_us) {
+  at(later_us, [this, id, life] { member(id)->wake(life); });
+}
+
+void World::flush_at(raft::MemberId id, std::uint64_t life, std::int64_t later_us) {
+  at(later_us, [this, id, life] { member(id)->flush(life); });
 }
 
 void World::leads(raft::MemberId id) {
@@ -178,6 +191,10 @@ void World::settle() {
   delay_us_ = 2000;
   disk_us_.clear();
   for (auto& [id, m] : members_) {
+    m->disk().set_space(std::nullopt);
+    if (m->up()) m->engine().fail_writes(0);
+    if (m->up()) m->engine().fail_flushes(0);
+    m->crash_after(std::int64_t{1} << 40);  // not any more
     m->pause(false);
     if (!m->up()) m->start();
   }
@@ -191,7 +208,7 @@ void World::settle() {
       wrote = wrote || (operations_[i].wrote && operations_[i].state == Operation::State::kDone);
     if (!wrote) return false;
     for (const raft::MemberId id : chief->raft().configuration().members())
-      if (member(id)->raft().applied() + 20 < chief->raft().applied()) return false;
+      if (!member(id)->up() || member(id)->raft().applied() + 20 < chief->raft().applied()) return false;
     return true;
   };
   while (now_ < end) {
@@ -200,6 +217,8 @@ void World::settle() {
   }
   std::string states;
   for (const auto& [id, m] : members_) {
+    if (!m->up()) states += " down";
+    if (!m->up()) continue;
     states += " " + describe(m->raft().configuration()) + std::to_string(id) + ":" +
               std::to_string(static_cast<int>(m->raft().role())) + "/t" + std::to_string(m->raft().term()) +
               "/a" + std::to_string(m->raft().applied()) + "/l" + std::to_string(m->raft().last_index());

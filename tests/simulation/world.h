@@ -25,6 +25,7 @@ struct Summary {
   std::size_t changes = 0;
   std::size_t snapshots = 0;
   std::size_t elections = 0;
+  std::size_t watched = 0;
 };
 
 class World : private Outside {
@@ -53,8 +54,11 @@ class World : private Outside {
   std::int64_t now_us() const override { return now_; }
   bool verbose() const override { return verbose_; }
   void note(const std::string& what) override;
-  void send(Envelope envelope) override;
-  void after_disk(raft::MemberId id, std::uint64_t life) override;
+  void send(Envelope envelope, std::int64_t later_us) override;
+  std::int64_t disk_us(raft::MemberId id) override;
+  void wake_at(raft::MemberId id, std::uint64_t life, std::int64_t later_us) override;
+  void flush_at(raft::MemberId id, std::uint64_t life, std::int64_t later_us) override;
+  void fell(raft::MemberId id) override;
   void leads(raft::MemberId id) override;
   void committed(raft::MemberId id, raft::Index index) override;
   void finished(std::size_t operation, bool done, store::Revision revision, bool wrote,
@@ -70,7 +74,7 @@ class World : private Outside {
   bool reachable(raft::MemberId from, raft::MemberId to) const { return cut_.count({from, to}) == 0; }
 
   void tick(raft::MemberId id);
-  void transmit(Envelope envelope);
+  void transmit(Envelope envelope, std::int64_t later_us);
   void report_snapshot(raft::MemberId from, raft::MemberId to);
   void watch_leaders(raft::MemberId id);
 
@@ -78,6 +82,19 @@ class World : private Outside {
   void client_step(std::size_t client);
   void start_operation(std::size_t client);
   void time_out(std::size_t client, std::size_t operation);
+
+  // viewers.cc
+  struct Viewer {
+    std::string prefix;
+    store::Revision position = 0;  // it has everything up to here; 0: it must list first
+    raft::MemberId at = 0;
+    std::uint64_t life = 0;
+    std::unique_ptr<store::Watcher> watcher;
+    std::shared_ptr<bool> woken;  // null: not armed
+  };
+  void view(std::size_t viewer);
+  bool connect(Viewer* viewer);
+  void read_history();
 
   // accidents.cc
   struct Accident {
@@ -103,6 +120,8 @@ class World : private Outside {
   void pause_one();
   void disturb_network();
   void slow_disk();
+  void break_disk();
+  void fill_disk();
   void heal();
   void settle();
   void add_member(raft::MemberId id);
@@ -134,6 +153,7 @@ class World : private Outside {
   double late_ = 0;  // messages that come long after everything else
   std::vector<Operation> operations_;
   std::vector<Client> clients_;
+  std::vector<Viewer> viewers_;
   std::vector<Accident> accidents_;
   std::int64_t pause_us_ = 0;  // between two of them, at most
   bool calm_ = false;          // no more accidents

@@ -27,6 +27,21 @@ struct EngineWrite {
 };
 using EngineBatch = std::vector<EngineWrite>;
 
+// Everything as of one moment, for a copy elsewhere. One thread.
+class EngineImage {
+ public:
+  virtual ~EngineImage() = default;
+  // The next rows, about so many bytes of them; none: that was all. kUnavailable: the engine was replaced.
+  virtual Result<EngineBatch> next(std::size_t max_bytes) = 0;
+};
+
+// An engine beside the one that is in use, empty at first. One thread.
+class EngineCopy {
+ public:
+  virtual ~EngineCopy() = default;
+  virtual Result<void> write(const EngineBatch& batch) = 0;
+};
+
 class Engine {
  public:
   // False stops the scan.
@@ -42,6 +57,13 @@ class Engine {
   // is gone, and the caller writes it again. An error: not yet; every call fails until it succeeds.
   virtual Result<void> reopen() = 0;
   virtual std::int64_t disk_bytes() const = 0;
+
+  virtual Result<std::unique_ptr<EngineImage>> image() const = 0;
+  // One at a time: whatever an earlier one had is gone.
+  virtual Result<std::unique_ptr<EngineCopy>> start_copy() = 0;
+  // Puts `copy` (of this engine) in the place of everything that is here, durably. A crash leaves the one or
+  // the other. After an error, reopen().
+  virtual Result<void> adopt(std::unique_ptr<EngineCopy> copy) = 0;
 };
 
 // Loses everything with the object, unless `disk` is given: then flush() copies there and opening

@@ -16,6 +16,48 @@ struct MemoryDisk {
 
 namespace {
 
+class MemoryImage : public EngineImage {
+ public:
+  explicit MemoryImage(Tables tables) : tables_(std::move(tables)) {}
+  Result<EngineBatch> next(std::size_t max_bytes) override {
+    EngineBatch batch;
+    for (std::size_t bytes = 0; family_ < kFamilies && bytes < max_bytes;) {
+      auto& table = tables_[family_];
+      if (table.empty()) {
+        ++family_;
+        continue;
+      }
+      auto row = table.extract(table.begin());
+      bytes += row.key().size() + row.mapped().size();
+      batch.push_back({static_cast<Family>(family_), std::move(row.key()), std::move(row.mapped())});
+    }
+    return batch;
+  }
+
+ private:
+  Tables tables_;
+  std::size_t family_ = 0;
+};
+
+void write_rows(const EngineBatch& batch, Tables* tables) {
+  for (const EngineWrite& write : batch) {
+    auto& table = (*tables)[static_cast<std::size_t>(write.family)];
+    if (write.value.has_value()) {
+      table.insert_or_assign(write.key, *write.value);
+    } else {
+      table.erase(write.key);
+    }
+  }
+}
+
+struct MemoryCopy : EngineCopy {
+  Result<void> write(const EngineBatch& batch) override {
+    write_rows(batch, &tables);
+    return {};
+  }
+  Tables tables;
+};
+
 class MemoryEngine : public Engine {
  public:
   explicit MemoryEngine(std::shared_ptr<MemoryDisk> disk) : disk_(std::move(disk)) {
@@ -26,14 +68,7 @@ class MemoryEngine : public Engine {
 
   Result<void> write(const EngineBatch& batch) override {
     const std::lock_guard lock(mutex_);
-    for (const EngineWrite& write : batch) {
-      auto& table = tables_[static_cast<std::size_t>(write.family)];
-      if (write.value.has_value()) {
-        table.insert_or_assign(write.key, *write.value);
-      } else {
-        table.erase(write.key);
-      }
-    }
+    write_rows(batch, &tables_);
     return {};
   }
 
@@ -80,6 +115,21 @@ class MemoryEngine : public Engine {
     return {};
   }
   std::int64_t disk_bytes() const override { return 0; }
+
+  Result<std::unique_ptr<EngineImage>> image() const override {
+    const std::lock_guard lock(mutex_);
+    return std::unique_ptr<EngineImage>(std::make_unique<MemoryImage>(tables_));
+  }
+  Result<std::unique_ptr<EngineCopy>> start_copy() override {
+    return std::unique_ptr<EngineCopy>(std::make_unique<MemoryCopy>());
+  }
+  Result<void> adopt(std::unique_ptr<EngineCopy> copy) override {
+    {
+      const std::lock_guard lock(mutex_);
+      tables_ = std::move(static_cast<MemoryCopy&>(*copy).tables);
+    }
+    return flush();
+  }
 
  private:
   const std::shared_ptr<MemoryDisk> disk_;

@@ -6,10 +6,13 @@
 #include <rocksdb/write_batch.h>
 
 #include <array>
+#include <filesystem>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 
 #include "libs/store/engine/engine.h"
+#include "libs/store/env/env.h"
 
 #if defined(__SANITIZE_THREAD__)
 // Debian's RocksDB is not instrumented: TSan cannot see its atomics and takes them for races.
@@ -76,6 +79,14 @@ rocksdb::ColumnFamilyOptions family_options(Family family, const std::shared_ptr
   return options;
 }
 
+class RocksImage;
+
+// What must let go before a database is closed.
+struct Readers {
+  std::mutex mutex;
+  std::set<RocksImage*> images;
+};
+
 class RocksEngine : public Engine {
  public:
   explicit RocksEngine(std::string dir) : dir_(std::move(dir)) {}
@@ -84,6 +95,12 @@ class RocksEngine : public Engine {
   Result<void> reopen() override {
     const std::unique_lock lock(mutex_);
     close();
+    COX_RETURN_IF_ERROR(finish_adoption());
+    return open();
+  }
+
+  // Under `mutex_`.
+  Result<void> open() {
     const auto cache = rocksdb::NewLRUCache(8u << 20, 2);
     std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
     for (int i = 0; i < kFamilies; ++i) {
@@ -141,6 +158,11 @@ class RocksEngine : public Engine {
     return check(db_->Flush({}, families_));
   }
 
+  Result<std::unique_ptr<EngineImage>> image() const override;
+  Result<std::unique_ptr<EngineCopy>> start_copy() override;
+  Result<void> adopt(std::unique_ptr<EngineCopy> copy) override;
+  Result<void> drop_copy();
+
   std::int64_t disk_bytes() const override {
     const std::shared_lock lock(mutex_);
     if (db_ == nullptr) return 0;
@@ -154,6 +176,10 @@ class RocksEngine : public Engine {
   }
 
  private:
+  std::string copy_dir() const { return dir_ + ".copy"; }
+  std::string mark_path() const { return dir_ + ".adopt"; }
+  std::string parent() const { return std::filesystem::path(dir_).parent_path().string(); }
+  Result<void> finish_adoption();
   static Result<void> check(const rocksdb::Status& status) {
     if (!status.ok()) return to_error(status);
     return {};
@@ -162,25 +188,145 @@ class RocksEngine : public Engine {
   rocksdb::ColumnFamilyHandle* handle(Family family) const {
     return families_[static_cast<std::size_t>(family)];
   }
-  void close() {
-    if (db_ == nullptr) return;
-    for (auto* family : families_) db_->DestroyColumnFamilyHandle(family);
-    families_.clear();
-    db_->Close();
-    db_ = nullptr;
-  }
+  void close();
 
   const std::string dir_;
   mutable std::shared_mutex mutex_;  // exclusive to replace what follows
   std::unique_ptr<rocksdb::DB> db_;  // null: the last reopen failed
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
+  const std::shared_ptr<Readers> readers_ = std::make_shared<Readers>();
 };
+
+// Iterators that were made one after the other see different moments; a snapshot of RocksDB's binds them.
+class RocksImage : public EngineImage {
+ public:
+  RocksImage(rocksdb::DB* db, const std::vector<rocksdb::ColumnFamilyHandle*>& families,
+             std::shared_ptr<Readers> readers)
+      : readers_(std::move(readers)), db_(db), snapshot_(db->GetSnapshot()) {
+    rocksdb::ReadOptions options;
+    options.snapshot = snapshot_;
+    options.fill_cache = false;
+    for (auto* family : families) {
+      iterators_.emplace_back(db_->NewIterator(options, family));
+      iterators_.back()->SeekToFirst();
+    }
+    const std::lock_guard lock(readers_->mutex);
+    readers_->images.insert(this);
+  }
+  ~RocksImage() override {
+    const std::lock_guard lock(readers_->mutex);
+    readers_->images.erase(this);
+    release();
+  }
+
+  Result<EngineBatch> next(std::size_t max_bytes) override {
+    const std::lock_guard lock(readers_->mutex);
+    if (db_ == nullptr) return make_error(ErrorCode::kUnavailable, "the state was replaced");
+    EngineBatch batch;
+    for (std::size_t bytes = 0; family_ < iterators_.size() && bytes < max_bytes;) {
+      rocksdb::Iterator& it = *iterators_[family_];
+      if (!it.Valid()) {
+        if (!it.status().ok()) return to_error(it.status());
+        ++family_;
+        continue;
+      }
+      bytes += it.key().size() + it.value().size();
+      batch.push_back({static_cast<Family>(family_), it.key().ToString(), it.value().ToString()});
+      it.Next();
+    }
+    return batch;
+  }
+
+  void release() {  // under the readers' mutex
+    if (db_ == nullptr) return;
+    iterators_.clear();
+    db_->ReleaseSnapshot(snapshot_);
+    db_ = nullptr;
+  }
+
+ private:
+  const std::shared_ptr<Readers> readers_;
+  rocksdb::DB* db_;  // null: it is closed
+  const rocksdb::Snapshot* const snapshot_;
+  std::vector<std::unique_ptr<rocksdb::Iterator>> iterators_;
+  std::size_t family_ = 0;
+};
+
+struct RocksCopy : EngineCopy {
+  explicit RocksCopy(std::string dir) : engine(std::move(dir)) {}
+  Result<void> write(const EngineBatch& batch) override { return engine.write(batch); }
+  RocksEngine engine;
+};
+
+void RocksEngine::close() {
+  if (db_ == nullptr) return;
+  {
+    const std::lock_guard lock(readers_->mutex);
+    for (RocksImage* image : readers_->images) image->release();
+  }
+  for (auto* family : families_) db_->DestroyColumnFamilyHandle(family);
+  families_.clear();
+  db_->Close();
+  db_ = nullptr;
+}
+
+Result<std::unique_ptr<EngineImage>> RocksEngine::image() const {
+  const std::shared_lock lock(mutex_);
+  if (db_ == nullptr) return closed();
+  return std::unique_ptr<EngineImage>(std::make_unique<RocksImage>(db_.get(), families_, readers_));
+}
+
+Result<void> remove_tree(const std::string& path) {
+  std::error_code failed;
+  std::filesystem::remove_all(path, failed);
+  if (failed) return make_error(ErrorCode::kIo, path + " cannot be removed: " + failed.message());
+  return {};
+}
+
+Result<void> RocksEngine::drop_copy() { return remove_tree(copy_dir()); }
+
+Result<std::unique_ptr<EngineCopy>> RocksEngine::start_copy() {
+  COX_RETURN_IF_ERROR(drop_copy());
+  auto copy = std::make_unique<RocksCopy>(copy_dir());
+  COX_RETURN_IF_ERROR(copy->engine.reopen());
+  return std::unique_ptr<EngineCopy>(std::move(copy));
+}
+
+// The mark says that the copy is whole and counts; whoever finds it goes on from there.
+Result<void> RocksEngine::adopt(std::unique_ptr<EngineCopy> copy) {
+  COX_RETURN_IF_ERROR(static_cast<RocksCopy&>(*copy).engine.flush());
+  copy.reset();
+  Env& env = posix_env();
+  COX_RETURN_IF_ERROR(env.sync_dir(parent()));
+  const std::unique_lock lock(mutex_);
+  close();
+  COX_ASSIGN_OR_RETURN(const auto mark, env.open(mark_path(), true));
+  COX_RETURN_IF_ERROR(mark->sync());
+  COX_RETURN_IF_ERROR(env.sync_dir(parent()));
+  COX_RETURN_IF_ERROR(finish_adoption());
+  return open();
+}
+
+// Under `mutex_`, closed.
+Result<void> RocksEngine::finish_adoption() {
+  std::error_code failed;
+  if (!std::filesystem::exists(mark_path(), failed)) return {};
+  Env& env = posix_env();
+  if (std::filesystem::exists(copy_dir(), failed)) {
+    COX_RETURN_IF_ERROR(remove_tree(dir_));
+    COX_RETURN_IF_ERROR(env.rename(copy_dir(), dir_));
+    COX_RETURN_IF_ERROR(env.sync_dir(parent()));
+  }
+  COX_RETURN_IF_ERROR(env.remove(mark_path()));
+  return env.sync_dir(parent());
+}
 
 }  // namespace
 
 Result<std::unique_ptr<Engine>> open_rocksdb_engine(const std::string& dir) {
   auto engine = std::make_unique<RocksEngine>(dir);
   COX_RETURN_IF_ERROR(engine->reopen());
+  COX_RETURN_IF_ERROR(engine->drop_copy());  // that an earlier process did not finish
   return std::unique_ptr<Engine>(std::move(engine));
 }
 

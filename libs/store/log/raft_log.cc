@@ -9,7 +9,7 @@
 namespace coxswain::store {
 namespace {
 
-enum class Kind : std::uint8_t { kMark = 1, kHardState = 2, kEntry = 3 };
+enum class Kind : std::uint8_t { kMark = 1, kHardState = 2, kEntry = 3, kBegin = 4 };
 constexpr std::size_t kMostHeadBytes = 64;  // six numbers and the kind, of any size
 
 void put_hard_state(std::string* out, const raft::HardState& state) {
@@ -26,8 +26,8 @@ raft::HardState read_hard_state(WireReader& reader) {
   return state;
 }
 
-std::string mark_record(const raft::HardState& state, raft::Index index, raft::Term term) {
-  std::string out(1, static_cast<char>(Kind::kMark));
+std::string mark_record(Kind kind, const raft::HardState& state, raft::Index index, raft::Term term) {
+  std::string out(1, static_cast<char>(kind));
   put_hard_state(&out, state);
   put_varint(&out, index);
   put_varint(&out, term);
@@ -101,6 +101,10 @@ Result<void> RaftLog::recover(const Origin& origin) {
     COX_RETURN_IF_ERROR(append(std::nullopt, {}));
     return sync();
   }
+  if (origin.copied && (last_ < origin.index || term(origin.index) != origin.term)) {
+    COX_RETURN_IF_ERROR(reserve(bytes_for(1, 0)));
+    return restart(origin.index, origin.term);
+  }
   if (base_ > origin.index) return damaged("entries before " + std::to_string(base_ + 1) + " are missing");
   if (last_ < origin.index) {
     return damaged("ends at entry " + std::to_string(last_) + " but entry " + std::to_string(origin.index) +
@@ -123,7 +127,7 @@ Result<void> RaftLog::replay(std::uint64_t number, std::string_view payload) {
     if (!entry.has_value() || !has_mark_) return broken();
     return replay_entry(number, std::move(*entry));
   }
-  if (kind != Kind::kMark && kind != Kind::kHardState) return broken();
+  if (kind != Kind::kMark && kind != Kind::kHardState && kind != Kind::kBegin) return broken();
   const raft::HardState state = read_hard_state(reader);
   if (kind == Kind::kHardState) {
     if (!reader.ok() || !reader.done() || !has_mark_) return broken();
@@ -133,7 +137,10 @@ Result<void> RaftLog::replay(std::uint64_t number, std::string_view payload) {
   const raft::Index index = reader.varint();
   const raft::Term term = reader.varint();
   if (!reader.ok() || !reader.done()) return broken();
-  if (!has_mark_) {
+  if (kind == Kind::kBegin) {
+    if (!has_mark_) return broken();
+    begin(index, term);
+  } else if (!has_mark_) {
     base_ = last_ = index;
     base_term_ = term;
   } else if (index != last_ || term != this->term(last_) || state != hard_state_) {
@@ -151,12 +158,7 @@ Result<void> RaftLog::replay_entry(std::uint64_t number, raft::Entry entry) {
   }
   if (entry.index <= base_) {
     // The front segment begins in the middle of what was replaced; what is before it is gone.
-    base_ = last_ = entry.index - 1;
-    base_term_ = std::nullopt;
-    runs_.clear();
-    cache_.clear();
-    cache_bytes_ = 0;
-    changes_.clear();
+    begin(entry.index - 1, std::nullopt);
   } else if (entry.index <= last_) {
     cut(entry.index);
   }
@@ -186,8 +188,8 @@ Result<void> RaftLog::append(const std::optional<raft::HardState>& hard_state,
     group.reserve(entries.size() + 2);
     const bool mark = wal_->segment_is_empty();
     if (mark) {
-      heads.push_back(
-          mark_record(hard_state_, last_, last_ == base_ ? base_term_.value_or(0) : *term(last_)));
+      heads.push_back(mark_record(Kind::kMark, hard_state_, last_,
+                                  last_ == base_ ? base_term_.value_or(0) : *term(last_)));
       group.push_back({heads.back(), {}});
     }
     if (hard_state.has_value()) {
@@ -223,6 +225,37 @@ void RaftLog::add(const raft::Entry& entry, std::uint64_t number) {
   cache_.push_back(entry);
   cache_bytes_ += raft::payload_bytes(entry);
   last_ = entry.index;
+}
+
+Result<void> RaftLog::restart(raft::Index index, raft::Term term) {
+  raft::HardState state = hard_state_;
+  state.commit = index;
+  if (wal_ != nullptr) {
+    std::vector<std::string> records;
+    if (wal_->segment_is_empty()) {
+      records.push_back(mark_record(Kind::kMark, hard_state_, last_,
+                                    last_ == base_ ? base_term_.value_or(0) : *this->term(last_)));
+    }
+    records.push_back(mark_record(Kind::kBegin, state, index, term));
+    std::vector<Wal::Piece> group;
+    for (const std::string& record : records) group.push_back({record, {}});
+    COX_RETURN_IF_ERROR(wal_->append(group));
+    has_mark_ = true;
+    COX_RETURN_IF_ERROR(sync());
+  }
+  hard_state_ = state;
+  begin(index, term);
+  return {};
+}
+
+void RaftLog::begin(raft::Index index, std::optional<raft::Term> term) {
+  base_ = last_ = index;
+  base_term_ = term;
+  needed_ = index;
+  runs_.clear();
+  cache_.clear();
+  cache_bytes_ = 0;
+  changes_.clear();
 }
 
 void RaftLog::cut(raft::Index from) {

@@ -6,6 +6,8 @@
 //                                                  the last entry before
 //   hard  := 2 term vote commit                    a new hard state
 //   entry := 3 index term kind data                replaces everything from `index` on
+//   begin := 4 term vote commit index entry-term   nothing before counts any more: the state came from
+//   elsewhere
 // An entry of a lower index than the last one cuts the log there: nothing is ever overwritten on disk.
 //
 // One thread. Errors are the Wal's: after kIo the log must not be used any more.
@@ -35,6 +37,7 @@ class RaftLog : public raft::LogReader {
     raft::Index index = 0;
     raft::Term term = 0;
     raft::HardState hard_state;  // of a log that does not exist yet
+    bool copied = false;         // from another member: the log, if it does not fit, begins anew
   };
 
   // kCorruption: damaged, or it does not reach the origin. Nothing is changed on disk then.
@@ -50,6 +53,8 @@ class RaftLog : public raft::LogReader {
   Result<void> append(const std::optional<raft::HardState>& hard_state,
                       const std::vector<raft::Entry>& entries);
   Result<void> sync();
+  // Begins anew behind an entry that the state has, durably. There is room for bytes_for(1, 0).
+  Result<void> restart(raft::Index index, raft::Term term);
 
   // The state has everything up to `index`, durably: older segments may go.
   Result<void> truncate_prefix(raft::Index index);
@@ -79,6 +84,7 @@ class RaftLog : public raft::LogReader {
   Result<void> replay_entry(std::uint64_t number, raft::Entry entry);
   void add(const raft::Entry& entry, std::uint64_t number);
   void cut(raft::Index from);
+  void begin(raft::Index index, std::optional<raft::Term> term);
   const Run* run_of(raft::Index index) const;
   std::uint64_t number_of(raft::Index index) const;
   void trim_cache();

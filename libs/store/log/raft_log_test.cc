@@ -235,5 +235,78 @@ TEST_CASE("a crash leaves any prefix of the last group and all of those before, 
   CHECK(torn > 0);
 }
 
+TEST_CASE("a log begins anew behind a state that came from elsewhere") {
+  FaultEnv env(8);
+  {
+    auto log = open(env);
+    REQUIRE(write(*log, HardState{2, 7, 3}, {}).ok());
+    write_all(*log, entries(2, 1, 60));
+    REQUIRE(log->reserve(RaftLog::bytes_for(1, 0)).ok());
+    REQUIRE(log->restart(100, 5).ok());
+    CHECK(log->first_index() == 101);
+    CHECK(log->last_index() == 100);
+    CHECK(log->term(100) == 5);
+    CHECK_FALSE(log->term(99).has_value());
+    CHECK(log->hard_state() == HardState{2, 7, 100});  // what was promised stays promised
+    write_all(*log, entries(6, 101, 160));
+  }
+  auto log = open(env, 100, 5);
+  CHECK(log->first_index() == 101);
+  CHECK(log->last_index() == 160);
+  CHECK(log->term(100) == 5);
+  CHECK(log->entries(101, 161, raft::kNoLimit).size() == 60);
+  CHECK(log->hard_state() == HardState{2, 7, 100});
+  const auto before = env.list("/log").value().size();
+  REQUIRE(log->truncate_prefix(140).ok());
+  CHECK(env.list("/log").value().size() < before);
+  log.reset();
+  log = open(env, 150, 6);
+  CHECK(log->last_index() == 160);
+  CHECK(same(log->entries(151, 161, raft::kNoLimit).back(), entry(6, 160, 100)));
+}
+
+TEST_CASE("the power goes while a log begins anew: the old one, or the new one, never between") {
+  for (std::int64_t steps = 0; steps < 12; ++steps) {
+    CAPTURE(steps);
+    FaultEnv env(static_cast<std::uint64_t>(steps) + 20);
+    {
+      auto log = open(env);
+      write_all(*log, entries(2, 1, 36));  // the next record needs a new segment, or not
+      env.crash_after(steps);
+      const bool done = log->reserve(RaftLog::bytes_for(1, 0)).ok() && log->restart(100, 5).ok();
+      if (done && !env.crashed()) env.crash_after(0);
+    }
+    env.power_on();
+    // The state of entry 100 is there already: it was stored first.
+    CHECK(RaftLog::open(small(env), {100, 5, {}, true}).ok());
+    const auto log = open(env, 100, 5);
+    CHECK(log->first_index() == 101);
+    CHECK(log->last_index() == 100);
+  }
+}
+
+TEST_CASE("a copied state: the log begins anew only where it does not fit, and only when it says so") {
+  struct Row {
+    Index state;
+    raft::Term term;
+    bool copied;
+    Index first, last;  // 0: refused
+  };
+  for (const Row& row : {Row{100, 5, false, 0, 0}, Row{100, 5, true, 101, 100}, Row{30, 5, false, 0, 0},
+                         Row{30, 5, true, 31, 30}, Row{30, 2, true, 1, 60}, Row{30, 2, false, 1, 60}}) {
+    CAPTURE(row.state, row.term, row.copied);
+    FaultEnv env(9);
+    write_all(*open(env), entries(2, 1, 60));
+    const auto log = RaftLog::open(small(env), {row.state, row.term, {}, row.copied});
+    REQUIRE(log.ok() == (row.last != 0));
+    if (!log.ok()) {
+      CHECK(log.error().code == ErrorCode::kCorruption);
+      continue;
+    }
+    CHECK((*log)->first_index() == row.first);
+    CHECK((*log)->last_index() == row.last);
+  }
+}
+
 }  // namespace
 }  // namespace coxswain::store

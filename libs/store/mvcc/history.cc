@@ -1,11 +1,15 @@
 #include "libs/store/mvcc/history.h"
 
+#include <algorithm>
+
 #include "libs/common/base/wire.h"
+#include "libs/store/raft/mutants.h"
 
 namespace coxswain::store {
 namespace {
 
 constexpr std::string_view kAppliedKey = "applied";
+constexpr std::string_view kCopiedKey = "copied";
 constexpr std::size_t kSuffix = 9;  // NUL, then the inverted revision: newest first
 
 Error damaged(const char* what) {
@@ -103,6 +107,16 @@ void History::record_applied(const Applied& applied, EngineBatch* batch) {
   batch->push_back({Family::kMeta, std::string(kAppliedKey), std::move(row)});
 }
 
+void History::record_copied(bool copied, EngineBatch* batch) {
+  batch->push_back({Family::kMeta, std::string(kCopiedKey),
+                    copied ? std::optional<std::string>("") : std::optional<std::string>()});
+}
+
+Result<bool> History::copied() const {
+  COX_ASSIGN_OR_RETURN(const std::optional<std::string> row, engine_->get(Family::kMeta, kCopiedKey));
+  return row.has_value();
+}
+
 Result<Applied> History::applied() const {
   Applied applied;
   COX_ASSIGN_OR_RETURN(const std::optional<std::string> row, engine_->get(Family::kMeta, kAppliedKey));
@@ -124,7 +138,8 @@ Result<Applied> History::applied() const {
 }
 
 Result<Applied> History::load(State* state) const {
-  COX_ASSIGN_OR_RETURN(const Applied applied, this->applied());
+  COX_ASSIGN_OR_RETURN(Applied applied, this->applied());
+  Revision newest = 0;
   std::string last;
   Result<void> outcome;
   COX_RETURN_IF_ERROR(engine_->scan(Family::kVersions, "", [&](std::string_view key, std::string_view value) {
@@ -137,10 +152,12 @@ Result<Applied> History::load(State* state) const {
       outcome = entry.ok() ? damaged("a version is newer than the store") : std::move(entry).error();
       return false;
     }
+    newest = std::max(newest, at.revision);
     state->load(std::move(entry).value());
     return true;
   }));
   COX_RETURN_IF_ERROR(std::move(outcome));
+  if (raft::planted(raft::Mutant::kRevisionReused)) applied.revision = newest;
   state->load_revisions(applied.revision, applied.compacted);
   return applied;
 }
@@ -152,7 +169,16 @@ Result<EntryPtr> History::version(std::string_view key, Revision revision) const
   return parse_version({key, revision}, *row);
 }
 
+void History::set_whole(bool whole) {
+  if ((rebuilds_ % 2 == 0) != whole) ++rebuilds_;
+}
+
+Error History::not_whole() {
+  return make_error(ErrorCode::kUnavailable, "the history is being rebuilt from the log; try again");
+}
+
 Result<EntryPtr> History::get(std::string_view key, Revision revision) const {
+  const std::uint64_t began = rebuilds_;
   Result<EntryPtr> found = EntryPtr();
   COX_RETURN_IF_ERROR(engine_->scan(Family::kVersions, version_key(key, revision),
                                     [&](std::string_view row, std::string_view value) {
@@ -161,10 +187,12 @@ Result<EntryPtr> History::get(std::string_view key, Revision revision) const {
                                         found = parse_version(at, value);
                                       return false;
                                     }));
+  if (!is_whole(began)) return not_whole();
   return found;
 }
 
 Result<void> History::range(const RangeRequest& request, RangeResult* result) const {
+  const std::uint64_t began = rebuilds_;
   std::string last;
   Result<void> outcome;
   COX_RETURN_IF_ERROR(engine_->scan(
@@ -186,12 +214,21 @@ Result<void> History::range(const RangeRequest& request, RangeResult* result) co
         result->entries.push_back(std::move(entry).value());
         return true;
       }));
+  if (!is_whole(began)) return not_whole();
   result->more = result->remaining > 0;
   return outcome;
 }
 
 Result<History::Page> History::events(Revision after, std::string_view prefix, std::size_t max_events,
                                       std::size_t max_scan) const {
+  const std::uint64_t began = rebuilds_;
+  Result<Page> page = read_events(after, prefix, max_events, max_scan);
+  if (!is_whole(began)) return not_whole();  // whatever it is
+  return page;
+}
+
+Result<History::Page> History::read_events(Revision after, std::string_view prefix, std::size_t max_events,
+                                           std::size_t max_scan) const {
   struct Found {
     Event::Type type;
     std::string key;
@@ -233,7 +270,9 @@ Result<Revision> History::sweep(Revision from, Revision to, std::size_t max_even
         if (revision > to) return false;
         WireReader in(value);
         for (EventRow row; next_event(&in, &row); ++seen) {
-          if (row.previous != 0) {
+          const bool keep =
+              raft::planted(raft::Mutant::kSweepLosesDelete) && row.type == Event::Type::kDelete;
+          if (row.previous != 0 && !keep) {
             batch->push_back({Family::kVersions, version_key(row.key, row.previous), std::nullopt});
           }
           if (row.type == Event::Type::kDelete) {

@@ -2,6 +2,7 @@
 // use, and what compaction removes. The row formats are in docs/store.md. Thread-safe.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -28,9 +29,16 @@ class History {
   static void record(const std::vector<EventPtr>& events, EngineBatch* batch);
   static void record_applied(const Applied& applied, EngineBatch* batch);
 
+  // A state that was copied from another member says so, until the log fits it.
+  static void record_copied(bool copied, EngineBatch* batch);
+  Result<bool> copied() const;
+
   Result<Applied> applied() const;
   // Fills `state` with the current versions. Errors: kCorruption, kIo.
   Result<Applied> load(State* state) const;
+
+  // While the engine lacks what it had before, reads of the past are refused: kUnavailable. Node's thread.
+  void set_whole(bool whole);
 
   // `revision` must be retained: the caller checks before and, as a sweep may run, after.
   Result<EntryPtr> get(std::string_view key, Revision revision) const;  // null: absent then
@@ -49,8 +57,15 @@ class History {
 
  private:
   Result<EntryPtr> version(std::string_view key, Revision revision) const;
+  Result<Page> read_events(Revision after, std::string_view prefix, std::size_t max_events,
+                           std::size_t max_scan) const;
+
+  // Reads that overlap with a rebuild saw who knows what.
+  bool is_whole(std::uint64_t began) const { return began % 2 == 0 && rebuilds_ == began; }
+  static Error not_whole();
 
   const std::shared_ptr<Engine> engine_;
+  std::atomic<std::uint64_t> rebuilds_{0};  // odd: one is under way
 };
 
 }  // namespace coxswain::store

@@ -12,6 +12,15 @@ void State::load_revisions(Revision revision, Revision compacted) {
   compacted_ = compacted;
 }
 
+void State::replace(State&& other) {
+  Index old;  // freed without the lock
+  const std::lock_guard lock(mutex_);
+  old = std::move(index_);
+  index_ = std::move(other.index_);
+  revision_ = other.revision_;
+  compacted_ = other.compacted_;
+}
+
 State::Plan State::plan(Command command) const {
   Plan plan;
   plan.result.revision = revision_;

@@ -34,6 +34,9 @@ class State {
   void load(EntryPtr entry) { index_.put(std::move(entry)); }
   void load_revisions(Revision revision, Revision compacted);
 
+  // Everything at once, from elsewhere; writer only.
+  void replace(State&& other);
+
   Plan plan(Command command) const;  // writer only
   void commit(const Plan& plan);     // writer only; visible to snapshots from here on
 

@@ -31,7 +31,10 @@ struct Machine {
   std::size_t checkpoint_log_bytes = 6 << 10;
 
   Result<std::unique_ptr<Store>> boot() {
-    NodeOptions options;
+    NodeOptions node;
+    MemberOptions& options = node.member;
+    options.raft.id = 1;
+    options.initial.voters = {1};
     options.clock = &clock;
     options.engine = open_memory_engine(disk);
     options.env = &env;
@@ -40,7 +43,7 @@ struct Machine {
     options.checkpoint_log_bytes = checkpoint_log_bytes;
     options.limits.history_events = 20;
     options.limits.retention_ms = 1000;
-    return open_node(std::move(options));
+    return open_node(std::move(node));
   }
 };
 

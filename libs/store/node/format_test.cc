@@ -57,7 +57,10 @@ void write_format_1(FaultEnv& env, Engine& engine, std::uint64_t stored) {
 }
 
 Result<std::unique_ptr<Store>> boot(FaultEnv& env, const std::shared_ptr<MemoryDisk>& disk) {
-  NodeOptions options;
+  NodeOptions node;
+  MemberOptions& options = node.member;
+  options.raft.id = 1;
+  options.initial.voters = {1};
   options.clock = &system_clock();
   options.engine = open_memory_engine(disk);
   options.env = &env;
@@ -65,7 +68,7 @@ Result<std::unique_ptr<Store>> boot(FaultEnv& env, const std::shared_ptr<MemoryD
   options.log_segment_bytes = 4096;
   COX_ASSIGN_OR_RETURN(const std::int64_t format, check_format(env, "/data"));
   COX_RETURN_IF_ERROR(prepare_log(env, "/data", format, options.log_segment_bytes, options.engine));
-  return open_node(std::move(options));
+  return open_node(std::move(node));
 }
 
 void verify(Store& store) {

@@ -87,7 +87,7 @@ Stats Node::stats() const {
   stats.compacted = now.compacted;
   stats.keys = now.index.size();
   stats.watchers = hub_->watchers();
-  stats.disk_bytes = options_.engine->disk_bytes();
+  stats.disk_bytes = engine_->disk_bytes();
   const std::lock_guard lock(mutex_);
   stats.disk_bytes += log_bytes_;
   stats.read_only = health_ != Health::kServing;

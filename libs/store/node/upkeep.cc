@@ -1,8 +1,9 @@
-// What the node does between writes: room on the disk, checkpoints, compaction by age, sweeping.
+// What a member does between writes: room on the disk, checkpoints, compaction by age, sweeping.
 #include <utility>
 
 #include "libs/common/base/check.h"
-#include "libs/store/node/node.h"
+#include "libs/store/node/member.h"
+#include "libs/store/raft/mutants.h"
 
 namespace coxswain::store {
 namespace {
@@ -14,44 +15,45 @@ constexpr std::int64_t kRetryMs = 1000;
 
 }  // namespace
 
-void Node::housekeeping() {
-  if (health() == Health::kStopped) return;
-  if (health() == Health::kReadOnly) recover_space();
+void Member::upkeep() {
+  if (health_ == Health::kStopped) return;
+  if (health_ == Health::kReadOnly) recover_space();
   checkpoint();
-  if (health() != Health::kServing) return;
+  if (health_ != Health::kServing) return;
   compact_by_age();
   sweep();
 }
 
-void Node::recover_space() {
+bool Member::busy() const { return applied_.swept < applied_.compacted && !behind_; }
+
+void Member::recover_space() {
   if (options_.clock->now_ms() < retry_at_ms_) return;
   retry_at_ms_ = options_.clock->now_ms() + kRetryMs;
-  if (engine_failed()) {
-    if (!rebuild_engine().ok()) return;
-    const std::lock_guard lock(mutex_);
-    flush_error_.clear();
-  }
+  if (behind_ && !rebuild_engine().ok()) return;
   if (const Result<void> room = log_->reserve(refused_bytes_); !room.ok()) {
     if (room.error().code != ErrorCode::kResourceExhausted) stop_member(room.error());
     checkpoint_at_bytes_ = 0;  // what the log frees may be enough
     return;
   }
-  if (!lead()) return;
+  if (sole_voter() && !lead()) return;
   set_health(Health::kServing, "");
 }
 
 // The engine starts again from its last flush; what came after is worked out again from the log, beside the
 // state that goes on serving reads.
-Result<void> Node::rebuild_engine() {
-  {
-    // A flush under way must not vouch for entries that are being written again. Only this thread asks for
-    // one.
-    const std::lock_guard lock(mutex_);
-    if (flush_index_ != 0) return make_error(ErrorCode::kUnavailable, "a checkpoint is running");
-  }
+Result<void> Member::rebuild_engine() {
+  // A flush under way must not vouch for entries that are being written again.
+  if (flush_index_ != 0) return make_error(ErrorCode::kUnavailable, "a checkpoint is running");
+  if (!raft::planted(raft::Mutant::kHistoryWhileRebuilt)) history_->set_whole(false);
   COX_RETURN_IF_ERROR(options_.engine->reopen());
   State state;
   COX_ASSIGN_OR_RETURN(Applied applied, history_->load(&state));
+  COX_ASSIGN_OR_RETURN(copied_, history_->copied());
+  if (applied.index > applied_.index) {  // a copy of another member's state got there after all
+    const Error newer = make_error(ErrorCode::kIo, "the state is newer than the log");
+    stop_member(newer);
+    return newer;
+  }
   EngineBatch batch;
   const auto store = [&]() -> Result<void> {
     History::record_applied(applied, &batch);
@@ -73,30 +75,27 @@ Result<void> Node::rebuild_engine() {
   COX_CHECK(applied.index == applied_.index && applied.revision == applied_.revision);
   applied_.swept = applied.swept;
   stored_index_ = applied.index;
-  unstored_.clear();
+  behind_ = false;
+  history_->set_whole(true);
   hub_->trim();
   return {};
 }
 
-bool Node::engine_failed() const {
-  const std::lock_guard lock(mutex_);
-  return !flush_error_.empty() || !unstored_.empty();
-}
-
-void Node::compact_by_age() {
+void Member::compact_by_age() {
   const std::int64_t retention = options_.limits.retention_ms;
   const std::int64_t now = options_.clock->now_ms();
   if (retention <= 0 || now - sample_at_ms_ < retention) return;
   const Revision old = std::exchange(sample_revision_, applied_.revision);
   sample_at_ms_ = now;
   if (old <= applied_.compacted) return;
-  Batch batch;
+  if (raft_->role() != raft::Role::kLeader) return;  // one decides
+  std::vector<Proposal> batch;
   batch.push_back({encode_compact(old), [](const Result<TxnResult>&) {}});
-  commit(std::move(batch));
+  propose(std::move(batch));
 }
 
-void Node::sweep() {
-  if (applied_.swept >= applied_.compacted || !unstored_.empty()) return;
+void Member::sweep() {
+  if (applied_.swept >= applied_.compacted || behind_) return;
   const auto reached = history_->sweep(applied_.swept, applied_.compacted, kSweepEvents, &unstored_);
   if (!reached.ok()) {
     unstored_.clear();
@@ -107,41 +106,25 @@ void Node::sweep() {
   store_applied();
 }
 
-void Node::checkpoint() {
-  if (options_.env == nullptr) return;
-  std::uint64_t flushed = 0;
-  {
-    const std::lock_guard lock(mutex_);
-    log_bytes_ = static_cast<std::int64_t>(log_->disk_bytes());
-    flushed = std::exchange(flushed_index_, 0);
-    if (flush_index_ == 0 && log_->appended_bytes() >= checkpoint_at_bytes_) {
-      flush_index_ = stored_index_;
-      checkpoint_at_bytes_ = log_->appended_bytes() + options_.checkpoint_log_bytes;
-      checkpoint_wanted_.notify_one();
-    }
-  }
-  if (flushed != 0) (void)log_->truncate_prefix(flushed);  // what could not be removed goes next time
+void Member::checkpoint() {
+  if (options_.env == nullptr || flush_index_ != 0 || stored_index_ == 0 || behind_) return;
+  if (log_->appended_bytes() < checkpoint_at_bytes_) return;
+  flush_index_ = stored_index_;
+  if (raft::planted(raft::Mutant::kTruncatedBeforeFlush)) (void)log_->truncate_prefix(stored_index_);
+  checkpoint_at_bytes_ = log_->appended_bytes() + options_.checkpoint_log_bytes;
+  host_.flush_engine();
 }
 
-void Node::run_checkpoints() {
-  std::unique_lock lock(mutex_);
-  for (;;) {
-    checkpoint_wanted_.wait(lock, [this] { return stopping_ || flush_index_ != 0; });
-    if (stopping_) return;
-    const std::uint64_t index = flush_index_;
-    lock.unlock();
-    const Result<void> flushed = options_.engine->flush();
-    lock.lock();
-    flush_index_ = 0;
-    if (flushed.ok()) {
-      flushed_index_ = index;
-      continue;
-    }
-    flush_error_ = flushed.error().message;
-    if (health_ != Health::kServing) continue;
-    health_ = Health::kReadOnly;
-    reason_ = "the state cannot be written: " + flush_error_;
+void Member::flushed(Result<void> outcome) {
+  const std::uint64_t index = std::exchange(flush_index_, 0);
+  if (outcome.ok()) {
+    if (index > options_.keep_entries)
+      (void)log_->truncate_prefix(index - options_.keep_entries);  // what could not be removed goes next time
+    return;
   }
+  behind_ = true;
+  if (health_ == Health::kServing)
+    set_health(Health::kReadOnly, "the state cannot be written: " + outcome.error().message);
 }
 
 }  // namespace coxswain::store

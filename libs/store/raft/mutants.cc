@@ -31,6 +31,20 @@ constexpr std::array<const char*, static_cast<std::size_t>(Mutant::kCount)> kNam
     "leader-ignores-higher-term",
     "no-check-quorum",
     "stuck-at-higher-term",
+    "lease-of-paused-leader",
+    "configuration-on-one-side",
+    "log-not-synced",
+    "applied-apart-from-data",
+    "truncated-before-flush",
+    "log-before-copied-state",
+    "proposal-answered-by-index",
+    "revision-reused",
+    "watch-resumes-late",
+    "bookmark-too-far",
+    "lost-wake",
+    "sweep-loses-delete",
+    "stored-behind-hole",
+    "history-while-rebuilt",
 };
 static_assert(kNames.back() != nullptr);
 

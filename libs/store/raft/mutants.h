@@ -30,6 +30,21 @@ enum class Mutant : std::uint8_t {
   kLeaderIgnoresHigherTerm,     // §3.3
   kNoCheckQuorum,               // §6.2: a leader cut off from the others goes on for ever
   kStuckAtHigherTerm,           // §4.2.3 without pre-vote: who was away never comes back
+  kLeaseOfPausedLeader,         // §6.4.1: a clock that stood still proves nothing
+  kConfigurationOnOneSide,      // §4.1: followers go on with the members of before
+  // Of the node around the core, and of the state machine.
+  kLogNotSynced,
+  kAppliedApartFromData,     // how far the state has got is stored before the rows
+  kTruncatedBeforeFlush,     // the log loses what the state has, but not durably
+  kLogBeforeCopiedState,     // the log begins behind a state that is not there yet
+  kProposalAnsweredByIndex,  // another leader's entry taken for one's own
+  kRevisionReused,           // after a restart, when the last write was a deletion
+  kWatchResumesLate,         // by one revision
+  kBookmarkTooFar,           // before its events
+  kLostWake,                 // of a watcher of a shorter prefix
+  kSweepLosesDelete,         // compaction takes the tombstone and leaves what it covered
+  kStoredBehindHole,         // rows go to an engine that lacks earlier ones
+  kHistoryWhileRebuilt,      // read from an engine that lacks what the log has
   kCount,
 };
 

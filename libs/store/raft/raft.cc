@@ -244,6 +244,7 @@ void Raft::advance(const Ready& ready) {
     if (entry.kind != EntryKind::kConfiguration) continue;
     Result<Configuration> next = decode_configuration(entry.data == nullptr ? "" : *entry.data);
     COX_CHECK(next.ok());
+    if (planted(Mutant::kConfigurationOnOneSide) && role_ != Role::kLeader) continue;
     switch_configuration(*next);
   }
   leave_joint_when_applied();

@@ -39,7 +39,9 @@ void Raft::start_read(MemberId from, std::uint64_t context) {
   read.acks.insert(options_.id);
   const bool alone = configuration_.voters.size() == 1 && !configuration_.joint() &&
                      configuration_.voters.front() == options_.id;
-  if (alone || planted(Mutant::kReadWithoutQuorum)) return answer_read(read);
+  const bool leased =
+      planted(Mutant::kLeaseOfPausedLeader) && election_elapsed_ < options_.election_ticks / 2;
+  if (alone || leased || planted(Mutant::kReadWithoutQuorum)) return answer_read(read);
   if (reads_.size() >= options_.max_waiting_reads) return;  // it is asked again
   reads_.push_back(std::move(read));
   broadcast_heartbeat();

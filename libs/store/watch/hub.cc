@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "libs/common/base/check.h"
+#include "libs/store/raft/mutants.h"
 
 namespace coxswain::store {
 namespace {
@@ -104,7 +105,10 @@ class HubWatcher : public Watcher {
       if (event->revision != scanned_) {
         self_.handed = std::max(self_.handed, event->revision - 1);
         batch->progress = self_.handed;
-        if (batch->events.size() >= max_events) return true;
+        if (batch->events.size() >= max_events) {
+          if (raft::planted(raft::Mutant::kBookmarkTooFar)) batch->progress = hub_->revision_;
+          return true;
+        }
         if (self_.next >= pause) return false;
         scanned_ = event->revision;
       }
@@ -142,6 +146,27 @@ void Hub::start(std::shared_ptr<const History> history, Revision revision, Revis
   history_ = std::move(history);
   floor_ = revision_ = revision;
   compacted_ = compacted;
+}
+
+void Hub::restart(Revision revision, Revision compacted) {
+  std::deque<EventPtr> gone;  // freed without the lock
+  Wakes wakes;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto& [prefix, bucket] : buckets_) {
+      for (Waiter* waiter : bucket.armed) {
+        waiter->handed = revision_;  // it was not woken: nothing up to here concerned it
+        wakes.push_back(std::exchange(waiter->wake, nullptr));
+      }
+      bucket.armed.clear();
+    }
+    first_ = next_sequence() + 1;  // nobody has seen so much
+    gone.swap(ring_);
+    bytes_ = 0;
+    floor_ = revision_ = revision;
+    compacted_ = compacted;
+  }
+  for (const auto& wake : wakes) wake();
 }
 
 void Hub::close() {
@@ -206,7 +231,7 @@ void Hub::wake_key(std::string_view key, std::uint64_t sequence, Revision revisi
       wakes->push_back(std::exchange(waiter->wake, nullptr));
     }
     it->second.armed.clear();
-    if (prefix.empty()) return;
+    if (prefix.empty() || raft::planted(raft::Mutant::kLostWake)) return;
     candidate = key.substr(0, prefix.size() - 1);
   }
 }
@@ -261,7 +286,8 @@ Result<std::unique_ptr<Watcher>> Hub::watch(std::string_view prefix, Revision af
   ++bucket->second.members;
   ++watchers_;
   // Behind the ring: a sequence number that the ring cannot have.
-  const std::uint64_t next = after >= floor_ ? sequence_after(after) : 0;
+  const Revision from = raft::planted(raft::Mutant::kWatchResumesLate) ? after + 1 : after;
+  const std::uint64_t next = after >= floor_ ? sequence_after(from) : 0;
   return std::unique_ptr<Watcher>(std::make_unique<HubWatcher>(shared_from_this(), bucket, after, next));
 }
 

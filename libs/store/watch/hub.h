@@ -26,6 +26,8 @@ class Hub : public std::enable_shared_from_this<Hub> {
 
   // Start-up: the ring is empty and history is in the engine up to `revision`.
   void start(std::shared_ptr<const History> history, Revision revision, Revision compacted);
+  // The state was replaced by a later one: everybody goes on from its history.
+  void restart(Revision revision, Revision compacted);
   // Watchers answer kUnavailable from here on; everyone armed is woken.
   void close();
 

@@ -1,0 +1,183 @@
+// One member of the group, driven by calls: it takes proposals, messages and ticks, writes its log, applies
+// what is committed and answers, and keeps its house (room on the disk, compaction, the length of the log).
+// It has no thread, lock or clock of its own, so that the simulation runs the very code that the node
+// (node.h) runs.
+//
+// A failed write or fsync of the log stops the member for good; a full disk makes it read-only until there is
+// room. Its state can be read in both cases.
+//
+// Threads: one at a time, which may be any; state(), hub() and history() are for all.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "libs/store/engine/engine.h"
+#include "libs/store/env/env.h"
+#include "libs/store/log/raft_log.h"
+#include "libs/store/mvcc/history.h"
+#include "libs/store/mvcc/state.h"
+#include "libs/store/open.h"
+#include "libs/store/raft/raft.h"
+#include "libs/store/watch/hub.h"
+
+namespace coxswain::store {
+
+enum class Health { kServing, kReadOnly, kStopped };
+
+struct MemberOptions {
+  raft::Options raft;
+  raft::Configuration initial;  // of a member that has no state yet
+  StoreLimits limits;
+  Clock* clock = nullptr;          // required
+  std::shared_ptr<Engine> engine;  // required
+  Env* env = nullptr;              // null: no log, nothing is durable
+  std::string log_dir;
+  std::size_t log_segment_bytes = 16u << 20;
+  std::size_t log_cache_bytes = 0;  // of entries, kept for members that are behind
+  std::size_t checkpoint_log_bytes = 32u << 20;
+  raft::Index keep_entries = 0;  // that the state has, for members that are behind
+};
+
+// What a member asks of whoever drives it. It is called from inside of the member's own functions and must
+// not call back.
+class MemberHost {
+ public:
+  virtual ~MemberHost() = default;
+  virtual void send(raft::Message message) = 0;  // may be lost, late, doubled
+  // Flush the engine, in whatever thread, then call flushed(). Never asked twice at a time.
+  virtual void flush_engine() = 0;
+  virtual void health_changed(Health health, const std::string& reason) = 0;
+
+  // For whoever watches: entries are durable; an entry was applied; the core has moved.
+  virtual void stored(const std::vector<raft::Entry>& entries) { (void)entries; }
+  virtual void applied(const raft::Entry& entry, const State::Plan& plan) { (void)entry, (void)plan; }
+  virtual void installed(const Applied& applied) { (void)applied; }  // a state from another member
+  virtual void moved() {}
+};
+
+class Member : private raft::LogReader {
+ public:
+  struct Proposal {
+    std::string command;  // encode_txn(), encode_compact()
+    Store::TxnDone done;
+  };
+  using ReadDone = std::function<void(Result<void>)>;
+
+  Member(MemberOptions options, MemberHost& host);
+  ~Member() override;  // as a crash: nothing is written, nobody is told
+
+  // Once, first: recovers what is durable. Errors as of open_local_store().
+  Result<void> start();
+  // In an orderly way, last: whoever waits is told, and the next start will be fast.
+  void close();
+
+  // Each `done` is called once, now or later: kUnavailable (this member does not lead) and kResourceExhausted
+  // (no room): nothing happened; kDeadlineExceeded: not known.
+  void propose(std::vector<Proposal> batch);
+  // `done` is called when the state has everything that was acknowledged anywhere before this call (§6.4).
+  void read_barrier(ReadDone done);
+  void step(raft::Message message);
+  // A kSnapshot message, with the rows of the state it speaks of, from an image() of the sender's engine.
+  void install(raft::Message message, std::unique_ptr<EngineCopy> copy);
+  void tick();
+  void upkeep();      // between other calls, now and then
+  bool busy() const;  // upkeep() has more to do, at once
+  void flushed(Result<void> outcome);
+
+  const State& state() const { return state_; }
+  const std::shared_ptr<Hub>& hub() const { return hub_; }
+  std::shared_ptr<const History> history() const { return history_; }
+
+  Health health() const { return health_; }
+  std::int64_t log_bytes() const { return static_cast<std::int64_t>(log_->disk_bytes()); }
+  const raft::Raft& raft() const { return *raft_; }
+  raft::Raft& control() { return *raft_; }  // for changes of members and hand-over; then turn()
+  void turn();                              // does what the core has ready
+  const RaftLog& log() const { return *log_; }
+  const Applied& applied() const { return applied_; }
+
+ private:
+  struct Pending {  // in the log, not known to be committed
+    raft::Index index = 0;
+    raft::Term term = 0;
+    Store::TxnDone done;
+  };
+  struct Read {
+    ReadDone done;
+    std::optional<raft::Index> index;  // may be answered there
+    int age_ticks = 0;
+  };
+  using Answers = std::vector<std::pair<Pending, Result<TxnResult>>>;
+
+  // The log, and what can be sent of the state.
+  raft::Index first_index() const override { return log_->first_index(); }
+  raft::Index last_index() const override { return log_->last_index(); }
+  std::optional<raft::Term> term(raft::Index index) const override { return log_->term(index); }
+  std::vector<raft::Entry> entries(raft::Index from, raft::Index to, std::size_t max_bytes) const override {
+    return log_->entries(from, to, max_bytes);
+  }
+  std::vector<raft::Index> changes() const override { return log_->changes(); }
+  std::optional<raft::Snapshot> snapshot() const override;
+
+  // member.cc
+  void start_raft();
+  bool sole_voter() const;
+  bool lead();
+  Result<void> accept(std::vector<Proposal>& batch);
+  Result<void> drive();
+  Result<void> store(const raft::Ready& ready);
+  Result<void> adopt(const raft::Snapshot& snapshot);
+  Result<void> log_outcome(const Result<void>& outcome);
+  std::string stop_member(const Error& cause);  // returns the reason
+  void apply(const raft::Ready& ready);
+  void answer_proposals(const raft::Entry& entry, State::Plan* plan, Answers* answers);
+  void answer_reads();
+  void refuse_proposals(const Error& error);
+  static Result<State::Plan> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
+  void store_applied();
+  void set_health(Health health, std::string reason);
+
+  // upkeep.cc
+  void recover_space();
+  Result<void> rebuild_engine();
+  void compact_by_age();
+  void sweep();
+  void checkpoint();
+
+  const MemberOptions options_;
+  MemberHost& host_;
+  const std::shared_ptr<Hub> hub_;
+  const std::shared_ptr<History> history_;
+  State state_;
+  std::unique_ptr<RaftLog> log_;
+  std::unique_ptr<raft::Raft> raft_;  // reads log_ through this
+  std::unique_ptr<EngineCopy> incoming_;
+
+  std::deque<Pending> proposals_;  // by term and index
+  std::map<std::uint64_t, Read> reads_;
+  std::uint64_t next_read_ = 1;
+  std::size_t refused_bytes_ = 0;  // what the last group needed
+
+  Applied applied_;
+  bool copied_ = false;             // the engine says so
+  EngineBatch unstored_;            // applied, not yet in the engine
+  std::uint64_t stored_index_ = 0;  // the last entry that is in the engine
+  std::uint64_t flush_index_ = 0;   // what a flush that was asked for will have; 0: none is
+  bool behind_ = false;  // the engine failed; it gets what it lacks from the log, by rebuild_engine()
+  std::uint64_t checkpoint_at_bytes_ = 0;
+  std::int64_t retry_at_ms_ = 0;
+  std::int64_t sample_at_ms_ = 0;  // when...
+  Revision sample_revision_ = 0;   // ...the store was here
+
+  Health health_ = Health::kServing;
+  std::string reason_;
+#ifdef COXSWAIN_MUTANTS
+  EngineBatch late_;  // rows that a planted bug holds back
+#endif
+};
+
+}  // namespace coxswain::store
