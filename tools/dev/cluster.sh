@@ -24,8 +24,11 @@ daemon_spawn() { # daemon_spawn NAME BINARY ARGS...
   shift
   mkdir -p "$COXSWAIN_HOME/run" "$COXSWAIN_HOME/logs"
   setsid "$@" >>"$COXSWAIN_HOME/logs/$name.log" 2>&1 </dev/null &
-  printf '%s' $! >"$(pid_file "$name")"
+  local pid=$!
+  printf '%s' "$pid" >"$(pid_file "$name")"
   disown
+  # At first it is still a shell, which on a busy machine would be taken for something else.
+  until daemon_pid "$name" >/dev/null || pid_gone "$pid"; do sleep 0.01; done
 }
 
 daemon_stop() { # daemon_stop NAME: SIGTERM, and SIGKILL after 20 s
