@@ -81,9 +81,7 @@ void Member::start() {
 
 // The state is there and the log is open: the first time that the core moves.
 void Member::check_disk() {
-  hash_ = hash_of(member_->state());
-  revisions_hash_ = hash_of(member_->applied().revision, member_->applied().compacted);
-  checker_.on_state(id_, member_->applied().index, hash_);
+  take_state();
   if (clean_) {
     for (const auto& [index, term] : durable_) {
       if (index < member_->log().first_index() || member_->log().term(index) == term) continue;
@@ -262,6 +260,12 @@ void Member::installed(const store::Applied& applied) {
   if (outside_.verbose()) note("takes the state of entry " + std::to_string(applied.index));
   durable_.clear();
   held_ = std::max(held_, applied.index);
+  take_state();
+}
+
+// As it was stored here or somewhere else.
+void Member::take_state() {
+  const store::Applied& applied = member_->applied();
   hash_ = hash_of(member_->state());
   revisions_hash_ = hash_of(applied.revision, applied.compacted);
   checker_.on_state(id_, applied.index, hash_);

@@ -13,7 +13,7 @@
 #include "libs/store/env/fault_env.h"
 #include "libs/store/node/member.h"
 #include "tests/simulation/checker.h"
-#include "tests/simulation/disk.h"
+#include "tests/simulation/faulty_engine.h"
 
 namespace coxswain::simulation {
 
@@ -52,7 +52,7 @@ class Member : private store::MemberHost {
   const raft::Raft& raft() const { return member_->raft(); }
   const store::Member& store() const { return *member_; }
   std::uint64_t life() const { return life_; }
-  FaultEnv& disk() { return env_; }
+  store::FaultEnv& disk() { return env_; }
   FaultyEngine& engine() { return *engine_; }
   // That of before the last step: what was counted in this step was counted by it, or by that of now.
   const raft::Configuration& configuration_before() const { return configuration_before_; }
@@ -103,6 +103,7 @@ class Member : private store::MemberHost {
   void handle(Envelope envelope);
   void recount();
   void check_disk();
+  void take_state();
   void watch_leader();
   void note(const std::string& what) const;
 
@@ -112,7 +113,7 @@ class Member : private store::MemberHost {
   Random& random_;
   const raft::Configuration initial_;
   WorldClock clock_;
-  FaultEnv env_;
+  store::FaultEnv env_;
   const std::shared_ptr<store::MemoryDisk> disk_;
   std::shared_ptr<FaultyEngine> engine_;
   std::unique_ptr<store::Member> member_;

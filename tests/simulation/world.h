@@ -24,7 +24,6 @@ struct Summary {
   std::size_t partitions = 0;
   std::size_t changes = 0;
   std::size_t snapshots = 0;
-  std::size_t elections = 0;
   std::size_t watched = 0;
 };
 

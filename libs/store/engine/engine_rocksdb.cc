@@ -99,20 +99,6 @@ class RocksEngine : public Engine {
     return open();
   }
 
-  // Under `mutex_`.
-  Result<void> open() {
-    const auto cache = rocksdb::NewLRUCache(8u << 20, 2);
-    std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-    for (int i = 0; i < kFamilies; ++i) {
-      descriptors.emplace_back(kFamilyNames[static_cast<std::size_t>(i)],
-                               family_options(static_cast<Family>(i), cache));
-    }
-    rocksdb::DB* db = nullptr;
-    COX_RETURN_IF_ERROR(check(rocksdb::DB::Open(db_options(), dir_, descriptors, &families_, &db)));
-    db_.reset(db);
-    return {};
-  }
-
   Result<void> write(const EngineBatch& batch) override {
     const std::shared_lock lock(mutex_);
     if (db_ == nullptr) return closed();
@@ -179,6 +165,20 @@ class RocksEngine : public Engine {
   std::string copy_dir() const { return dir_ + ".copy"; }
   std::string mark_path() const { return dir_ + ".adopt"; }
   std::string parent() const { return std::filesystem::path(dir_).parent_path().string(); }
+  // Under `mutex_`.
+  Result<void> open() {
+    const auto cache = rocksdb::NewLRUCache(8u << 20, 2);
+    std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+    for (int i = 0; i < kFamilies; ++i) {
+      descriptors.emplace_back(kFamilyNames[static_cast<std::size_t>(i)],
+                               family_options(static_cast<Family>(i), cache));
+    }
+    rocksdb::DB* db = nullptr;
+    COX_RETURN_IF_ERROR(check(rocksdb::DB::Open(db_options(), dir_, descriptors, &families_, &db)));
+    db_.reset(db);
+    return {};
+  }
+
   Result<void> finish_adoption();
   static Result<void> check(const rocksdb::Status& status) {
     if (!status.ok()) return to_error(status);

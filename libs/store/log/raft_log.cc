@@ -179,6 +179,11 @@ Result<void> RaftLog::reserve(std::size_t bytes) {
   return wal_ == nullptr ? Result<void>() : wal_->reserve(bytes + record_bytes(kMostHeadBytes));
 }
 
+// In front of every segment: where the log is by then.
+std::string RaftLog::mark() const {
+  return mark_record(Kind::kMark, hard_state_, last_, term(last_).value_or(0));
+}
+
 Result<void> RaftLog::append(const std::optional<raft::HardState>& hard_state,
                              const std::vector<raft::Entry>& entries) {
   if (wal_ != nullptr) {
@@ -186,10 +191,8 @@ Result<void> RaftLog::append(const std::optional<raft::HardState>& hard_state,
     std::vector<Wal::Piece> group;
     heads.reserve(entries.size() + 2);
     group.reserve(entries.size() + 2);
-    const bool mark = wal_->segment_is_empty();
-    if (mark) {
-      heads.push_back(mark_record(Kind::kMark, hard_state_, last_,
-                                  last_ == base_ ? base_term_.value_or(0) : *term(last_)));
+    if (wal_->segment_is_empty()) {
+      heads.push_back(mark());
       group.push_back({heads.back(), {}});
     }
     if (hard_state.has_value()) {
@@ -232,10 +235,7 @@ Result<void> RaftLog::restart(raft::Index index, raft::Term term) {
   state.commit = index;
   if (wal_ != nullptr) {
     std::vector<std::string> records;
-    if (wal_->segment_is_empty()) {
-      records.push_back(mark_record(Kind::kMark, hard_state_, last_,
-                                    last_ == base_ ? base_term_.value_or(0) : *this->term(last_)));
-    }
+    if (wal_->segment_is_empty()) records.push_back(mark());
     records.push_back(mark_record(Kind::kBegin, state, index, term));
     std::vector<Wal::Piece> group;
     for (const std::string& record : records) group.push_back({record, {}});

@@ -85,6 +85,7 @@ class RaftLog : public raft::LogReader {
   void add(const raft::Entry& entry, std::uint64_t number);
   void cut(raft::Index from);
   void begin(raft::Index index, std::optional<raft::Term> term);
+  std::string mark() const;
   const Run* run_of(raft::Index index) const;
   std::uint64_t number_of(raft::Index index) const;
   void trim_cache();

@@ -186,6 +186,14 @@ TEST_CASE("a failed write stops the member as well") {
   CHECK(store->txn_wait({{}, {put("a", "1")}}).error().code == ErrorCode::kUnavailable);
 }
 
+// With room again it writes on, from where it was.
+void give_room(Machine& machine, Store& store, Revision last) {
+  machine.env.set_space(std::nullopt);
+  machine.clock.advance_ms(2000);
+  CHECK(store.txn_wait({{}, {put("room", "x")}}).value().revision == last + 1);
+  CHECK_FALSE(store.stats().read_only);
+}
+
 TEST_CASE("a full disk makes the store read-only, with a reason, until there is room") {
   Machine machine(6);
   machine.env.set_no_reservations(GENERATE(false, true));
@@ -203,10 +211,7 @@ TEST_CASE("a full disk makes the store read-only, with a reason, until there is 
   CHECK(store->stats().read_only_reason.find("space") != std::string::npos);
   CHECK(store->revision() == last);
   CHECK(store->get("a").value()->mod_revision == last);
-  machine.env.set_space(std::nullopt);
-  machine.clock.advance_ms(2000);
-  CHECK(store->txn_wait({{}, {put("a", "room")}}).value().revision == last + 1);
-  CHECK_FALSE(store->stats().read_only);
+  give_room(machine, *store, last);
 }
 
 TEST_CASE("a start on a full disk serves what there is, and writes as soon as there is room") {
@@ -227,10 +232,7 @@ TEST_CASE("a start on a full disk serves what there is, and writes as soon as th
   CHECK(store->get("a29").value()->mod_revision == last);
   CHECK(store->stats().read_only);
   CHECK(store->txn_wait({{}, {put("b", "x")}}).error().code == ErrorCode::kResourceExhausted);
-  machine.env.set_space(std::nullopt);
-  machine.clock.advance_ms(2000);
-  CHECK(store->txn_wait({{}, {put("b", "x")}}).value().revision == last + 1);
-  CHECK_FALSE(store->stats().read_only);
+  give_room(machine, *store, last);
 }
 
 TEST_CASE("a start over a damaged log is refused") {

@@ -6,13 +6,6 @@
 #include "libs/store/raft/mutants.h"
 
 namespace coxswain::store {
-namespace {
-
-constexpr std::size_t kReplayRows = 4096;
-constexpr std::int64_t kRetryMs = 1000;
-
-}  // namespace
-
 Member::Member(MemberOptions options, MemberHost& host)
     : options_(std::move(options)),
       host_(host),
@@ -79,7 +72,6 @@ bool Member::sole_voter() const {
 // A group of one leads at once, and applies again what it had not stored. False: it cannot, there is no room.
 bool Member::lead() {
   if (raft_->role() == raft::Role::kLeader) return true;
-  if (!log_outcome(log_->reserve(RaftLog::bytes_for(1, 0))).ok()) return false;
   raft_->campaign();
   return drive().ok() && raft_->role() == raft::Role::kLeader;
 }
@@ -203,7 +195,11 @@ Result<void> Member::drive() {
     // What is committed comes from the log, and it gives nothing.
     if (empty) return log_outcome(make_error(ErrorCode::kIo, "the log cannot be read"));
     for (raft::Message& message : ready.messages) host_.send(std::move(message));
-    COX_RETURN_IF_ERROR(store(ready));
+    if (Result<void> stored = store(ready); !stored.ok()) {
+      // The core thinks of it as written. It forgets that by starting anew.
+      if (health_ != Health::kStopped) start_raft();
+      return stored;
+    }
     for (raft::Message& message : ready.after_persist) host_.send(std::move(message));
     apply(ready);
     raft_->advance(ready);
@@ -221,11 +217,7 @@ Result<void> Member::store(const raft::Ready& ready) {
   Result<void> stored = log_->reserve(RaftLog::bytes_for(ready.entries.size(), bytes));
   if (stored.ok()) stored = log_->append(ready.hard_state, ready.entries);
   if (stored.ok() && !raft::planted(raft::Mutant::kLogNotSynced)) stored = log_->sync();
-  if (Result<void> outcome = log_outcome(stored); !outcome.ok()) {
-    // Nothing is stored: the core, which thinks of it as written, forgets it by starting anew.
-    if (health_ != Health::kStopped) start_raft();
-    return outcome;
-  }
+  COX_RETURN_IF_ERROR(log_outcome(stored));
   host_.stored(ready.entries);
   return {};
 }
@@ -235,28 +227,20 @@ Result<void> Member::adopt(const raft::Snapshot& snapshot) {
   COX_CHECK(incoming_ != nullptr);
   EngineBatch mark;
   History::record_copied(true, &mark);
-  if (const Result<void> room = log_outcome(log_->reserve(RaftLog::bytes_for(1, 0))); !room.ok()) {
-    if (health_ != Health::kStopped) start_raft();
-    return room;
-  }
-  Result<void> adopted = incoming_->write(mark);
-  if (adopted.ok() && flush_index_ != 0)
-    adopted = make_error(ErrorCode::kUnavailable, "a checkpoint is running");  // it must not vouch for this
-  if (!adopted.ok()) {
-    start_raft();
-    return adopted;
-  }
+  COX_RETURN_IF_ERROR(log_outcome(log_->reserve(RaftLog::bytes_for(1, 0))));
+  COX_RETURN_IF_ERROR(incoming_->write(mark));
+  if (flush_index_ != 0)  // it must not vouch for this
+    return make_error(ErrorCode::kUnavailable, "a checkpoint is running");
   State state;
   Result<Applied> loaded = Applied();
   history_->set_whole(false);
   if (raft::planted(raft::Mutant::kLogBeforeCopiedState)) (void)log_->restart(snapshot.index, snapshot.term);
-  adopted = options_.engine->adopt(std::move(incoming_));
+  const Result<void> adopted = options_.engine->adopt(std::move(incoming_));
   if (adopted.ok()) loaded = history_->load(&state);
   if (!adopted.ok() || !loaded.ok()) {
     behind_ = true;
     const Error& cause = adopted.ok() ? loaded.error() : adopted.error();
     set_health(Health::kReadOnly, "the state of another member cannot be stored: " + cause.message);
-    start_raft();
     return cause;
   }
   COX_CHECK(loaded->index == snapshot.index && loaded->term == snapshot.term);

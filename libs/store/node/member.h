@@ -113,6 +113,9 @@ class Member : private raft::LogReader {
   };
   using Answers = std::vector<std::pair<Pending, Result<TxnResult>>>;
 
+  static constexpr std::size_t kReplayRows = 4096;  // of one write to the engine
+  static constexpr std::int64_t kRetryMs = 1000;    // after the disk was full
+
   // The log, and what can be sent of the state.
   raft::Index first_index() const override { return log_->first_index(); }
   raft::Index last_index() const override { return log_->last_index(); }

@@ -8,10 +8,8 @@
 namespace coxswain::store {
 namespace {
 
-constexpr std::size_t kReplayRows = 4096;
 constexpr std::size_t kReplayBytes = 4u << 20;
 constexpr std::size_t kSweepEvents = 500;  // per turn of the loop: a few milliseconds
-constexpr std::int64_t kRetryMs = 1000;
 
 }  // namespace
 

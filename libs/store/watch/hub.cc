@@ -148,18 +148,24 @@ void Hub::start(std::shared_ptr<const History> history, Revision revision, Revis
   compacted_ = compacted;
 }
 
+Hub::Wakes Hub::disarm_all() {
+  Wakes wakes;
+  for (auto& [prefix, bucket] : buckets_) {
+    for (Waiter* waiter : bucket.armed) {
+      waiter->handed = revision_;  // it was not woken: nothing up to here concerned it
+      wakes.push_back(std::exchange(waiter->wake, nullptr));
+    }
+    bucket.armed.clear();
+  }
+  return wakes;
+}
+
 void Hub::restart(Revision revision, Revision compacted) {
   std::deque<EventPtr> gone;  // freed without the lock
   Wakes wakes;
   {
     const std::lock_guard lock(mutex_);
-    for (auto& [prefix, bucket] : buckets_) {
-      for (Waiter* waiter : bucket.armed) {
-        waiter->handed = revision_;  // it was not woken: nothing up to here concerned it
-        wakes.push_back(std::exchange(waiter->wake, nullptr));
-      }
-      bucket.armed.clear();
-    }
+    wakes = disarm_all();
     first_ = next_sequence() + 1;  // nobody has seen so much
     gone.swap(ring_);
     bytes_ = 0;
@@ -175,10 +181,7 @@ void Hub::close() {
     const std::lock_guard lock(mutex_);
     closed_ = true;
     history_ = nullptr;
-    for (auto& [prefix, bucket] : buckets_) {
-      for (Waiter* waiter : bucket.armed) wakes.push_back(std::exchange(waiter->wake, nullptr));
-      bucket.armed.clear();
-    }
+    wakes = disarm_all();
   }
   for (const auto& wake : wakes) wake();
 }

@@ -61,6 +61,7 @@ class Hub : public std::enable_shared_from_this<Hub> {
   std::uint64_t next_sequence() const { return first_ + ring_.size(); }
   std::uint64_t sequence_after(Revision revision) const;
   void wake_key(std::string_view key, std::uint64_t sequence, Revision revision, Wakes* wakes);
+  Wakes disarm_all();
   static std::function<void()> disarm(Bucket* bucket, Waiter* waiter);
 
   const std::size_t max_events_;

@@ -4,11 +4,8 @@
 #include <memory>
 
 #include "libs/store/engine/engine.h"
-#include "libs/store/env/fault_env.h"
 
 namespace coxswain::simulation {
-
-using store::FaultEnv;
 
 class FaultyEngine : public store::Engine {
  public:
