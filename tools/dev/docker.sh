@@ -13,6 +13,9 @@ docker_answers() {
   [ -S "$1" ] && curl -fsS --max-time 5 --unix-socket "$1" http://localhost/_ping >/dev/null 2>&1
 }
 
+# It answers, or it has given up.
+docker_settled() { docker_answers "$1" || ! daemon_pid dockerd >/dev/null; }
+
 docker_start() {
   docker_socket >/dev/null && return 0
   [ -z "${COXSWAIN_DOCKER:-}" ] || fail "no Docker answers at $COXSWAIN_DOCKER: start it, or unset COXSWAIN_DOCKER"
@@ -27,7 +30,8 @@ docker_start() {
   daemon_spawn dockerd "$(command -v dockerd)" --data-root "$COXSWAIN_HOME/docker" \
     --exec-root "$run/docker" --pidfile "$run/dockerd-own.pid" --host "unix://$run/docker.sock" \
     --live-restore
-  wait_for 60 docker_answers "$run/docker.sock" || {
+  wait_for 60 docker_settled "$run/docker.sock" || true
+  docker_answers "$run/docker.sock" || {
     tail -5 "$COXSWAIN_HOME/logs/dockerd.log" >&2
     fail "dockerd did not come up; see $COXSWAIN_HOME/logs/dockerd.log"
   }
