@@ -161,6 +161,11 @@ class Store {
   // Forgets versions that are superseded at or before `revision`.
   virtual Result<void> compact(Revision revision) = 0;
 
+  // `done` is called when reads here see everything that was acknowledged anywhere before this call: at once,
+  // from the calling thread, where nobody else can write. kUnavailable: nobody leads, try again.
+  using BarrierDone = std::function<void(Result<void>)>;
+  virtual void barrier(BarrierDone done) { done({}); }
+
   virtual Revision revision() const = 0;
   virtual Stats stats() const = 0;
 };

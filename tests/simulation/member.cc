@@ -192,7 +192,16 @@ void Member::deliver(Envelope envelope) {
 
 void Member::handle(Envelope envelope) {
   work([&] {
-    if (envelope.state == nullptr) return member_->step(std::move(envelope.message));
+    if (envelope.state == nullptr) {
+      std::vector<raft::Message> messages;
+      messages.push_back(std::move(envelope.message));
+      // What came meanwhile goes into the same write, up to the next state.
+      while (!inbox_.empty() && inbox_.front().state == nullptr) {
+        messages.push_back(std::move(inbox_.front().message));
+        inbox_.pop_front();
+      }
+      return member_->step(std::move(messages));
+    }
     auto copy = engine_->start_copy();
     COX_CHECK(copy.ok());
     for (const store::EngineBatch& batch : *envelope.state) COX_CHECK((*copy)->write(batch).ok());

@@ -5,6 +5,7 @@
 #include <atomic>
 #include <filesystem>
 
+#include "libs/store/conformance/group_store.h"
 #include "libs/store/model/model_store.h"
 
 namespace coxswain::store::testing {
@@ -33,6 +34,11 @@ TestStore make_store(const std::string& kind) {
     MemoryStoreOptions options;
     options.limits = limits;
     out.store = open_memory_store(options).value();
+  } else if (kind == "group") {
+    out.dir = std::make_unique<TempDir>();
+    GroupOptions options;
+    options.limits = limits;
+    out.store = open_group(out.dir->path(), options);
   } else {
     out.dir = std::make_unique<TempDir>();
     LocalStoreOptions options;

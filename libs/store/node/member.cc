@@ -86,7 +86,7 @@ void Member::propose(std::vector<Proposal> batch) {
   }
   const raft::Index first = raft_->last_index() + 1 - batch.size();
   for (std::size_t i = 0; i < batch.size(); ++i)
-    proposals_.push_back({first + i, raft_->term(), std::move(batch[i].done)});
+    proposals_.push_back({first + i, raft_->term(), ticks_, std::move(batch[i].done)});
   turn();
 }
 
@@ -120,38 +120,94 @@ Result<void> Member::accept(std::vector<Proposal>& batch) {
 void Member::read_barrier(ReadDone done) {
   if (health_ == Health::kStopped) return done(make_error(ErrorCode::kUnavailable, reason_));
   const std::uint64_t context = next_read_++;
-  reads_[context] = {std::move(done), std::nullopt};
+  reads_[context] = {std::move(done), std::nullopt, ticks_, ticks_};
   (void)raft_->read_index(context);  // whoever gets no answer asks again, in tick()
   turn();
 }
 
-void Member::step(raft::Message message) {
+void Member::step(std::vector<raft::Message> messages) {
   if (health_ == Health::kStopped) return;
-  raft_->step(std::move(message));
+  for (raft::Message& message : messages) raft_->step(std::move(message));
+  turn();
+}
+
+void Member::hand_over() {
+  if (health_ == Health::kStopped || raft_->role() != raft::Role::kLeader) return;
+  raft::MemberId best = raft::kNobody;
+  raft::Index most = 0;
+  for (const auto& [id, progress] : raft_->progress()) {
+    if (!raft_->configuration().is_voter(id) || progress.match() < most) continue;
+    best = id;
+    most = progress.match();
+  }
+  if (best != raft::kNobody) (void)raft_->transfer_leadership(best);
+  turn();
+}
+
+void Member::report_unreachable(raft::MemberId id) {
+  if (health_ == Health::kStopped) return;
+  raft_->report_unreachable(id);
+  turn();
+}
+
+void Member::report_state(raft::MemberId id, bool arrived) {
+  if (health_ == Health::kStopped) return;
+  raft_->report_snapshot(id, arrived);
   turn();
 }
 
 void Member::install(raft::Message message, std::unique_ptr<EngineCopy> copy) {
   incoming_ = std::move(copy);
-  step(std::move(message));
+  std::vector<raft::Message> messages;
+  messages.push_back(std::move(message));
+  step(std::move(messages));
   incoming_.reset();
 }
 
 void Member::tick() {
   if (health_ == Health::kStopped) return;
+  ++ticks_;
   raft_->tick();
+  give_up();
+  ask_again();
+  turn();
+}
+
+// Without a quorum nobody can say what becomes of a write, and a read is not to be served.
+void Member::give_up() {
+  const auto patience = static_cast<std::uint64_t>(options_.patience_ticks);
+  while (!proposals_.empty() && ticks_ - proposals_.front().since_tick > patience) {
+    const Store::TxnDone done = std::move(proposals_.front().done);
+    proposals_.pop_front();
+    done(
+        make_error(ErrorCode::kDeadlineExceeded, "no quorum has answered; the write may still come to pass"));
+  }
+  for (auto it = reads_.begin(); it != reads_.end();) {
+    if (ticks_ - it->second.since_tick <= patience) {
+      ++it;
+      continue;
+    }
+    const ReadDone done = std::move(it->second.done);
+    it = reads_.erase(it);
+    done(make_error(ErrorCode::kUnavailable, "no quorum has answered; try again"));
+  }
+}
+
+// A read that was lost on its way gets a fresh context: an answer to an old one may speak of an old quorum.
+void Member::ask_again() {
   std::vector<std::uint64_t> lost;
-  for (auto& [context, read] : reads_)
-    if (!read.index.has_value() && ++read.age_ticks >= options_.raft.election_ticks) lost.push_back(context);
+  for (const auto& [context, read] : reads_) {
+    if (!read.index.has_value() &&
+        ticks_ - read.asked_tick >= static_cast<std::uint64_t>(options_.raft.election_ticks))
+      lost.push_back(context);
+  }
   for (const std::uint64_t context : lost) {
-    // A fresh one: an answer to an old one may speak of an old quorum.
     Read read = std::move(reads_[context]);
     reads_.erase(context);
-    read.age_ticks = 0;
+    read.asked_tick = ticks_;
     reads_[next_read_] = std::move(read);
     (void)raft_->read_index(next_read_++);
   }
-  turn();
 }
 
 // ---- what follows from it ----

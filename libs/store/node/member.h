@@ -40,6 +40,7 @@ struct MemberOptions {
   std::size_t log_cache_bytes = 0;  // of entries, kept for members that are behind
   std::size_t checkpoint_log_bytes = 32u << 20;
   raft::Index keep_entries = 0;  // that the state has, for members that are behind
+  int patience_ticks = 100;      // whoever waits longer for a quorum is told that it may be in vain
 };
 
 // What a member asks of whoever drives it. It is called from inside of the member's own functions and must
@@ -80,9 +81,12 @@ class Member : private raft::LogReader {
   void propose(std::vector<Proposal> batch);
   // `done` is called when the state has everything that was acknowledged anywhere before this call (§6.4).
   void read_barrier(ReadDone done);
-  void step(raft::Message message);
+  void step(std::vector<raft::Message> messages);  // one write and fsync for all of them
   // A kSnapshot message, with the rows of the state it speaks of, from an image() of the sender's engine.
   void install(raft::Message message, std::unique_ptr<EngineCopy> copy);
+  void hand_over();  // to whoever has most of the log, if this member leads
+  void report_unreachable(raft::MemberId id);
+  void report_state(raft::MemberId id, bool arrived);  // that was sent
   void tick();
   void upkeep();      // between other calls, now and then
   bool busy() const;  // upkeep() has more to do, at once
@@ -104,12 +108,14 @@ class Member : private raft::LogReader {
   struct Pending {  // in the log, not known to be committed
     raft::Index index = 0;
     raft::Term term = 0;
+    std::uint64_t since_tick = 0;
     Store::TxnDone done;
   };
   struct Read {
     ReadDone done;
     std::optional<raft::Index> index;  // may be answered there
-    int age_ticks = 0;
+    std::uint64_t since_tick = 0;
+    std::uint64_t asked_tick = 0;
   };
   using Answers = std::vector<std::pair<Pending, Result<TxnResult>>>;
 
@@ -140,6 +146,8 @@ class Member : private raft::LogReader {
   void answer_proposals(const raft::Entry& entry, State::Plan* plan, Answers* answers);
   void answer_reads();
   void refuse_proposals(const Error& error);
+  void give_up();
+  void ask_again();
   static Result<State::Plan> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
   void store_applied();
   void set_health(Health health, std::string reason);
@@ -163,6 +171,7 @@ class Member : private raft::LogReader {
   std::deque<Pending> proposals_;  // by term and index
   std::map<std::uint64_t, Read> reads_;
   std::uint64_t next_read_ = 1;
+  std::uint64_t ticks_ = 0;
   std::size_t refused_bytes_ = 0;  // what the last group needed
 
   Applied applied_;

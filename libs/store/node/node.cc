@@ -1,5 +1,6 @@
 #include "libs/store/node/node.h"
 
+#include <algorithm>
 #include <chrono>
 #include <future>
 
@@ -10,7 +11,15 @@ namespace {
 
 constexpr std::size_t kGroupTxns = 4096;  // one group commit; bounds the log write and the engine batch
 constexpr std::size_t kGroupBytes = 8u << 20;
-constexpr auto kPause = std::chrono::milliseconds(500);
+constexpr std::int64_t kPauseMs = 500;
+constexpr std::size_t kMessages = 4096;  // that wait; more are lost, as if the network had
+constexpr std::size_t kMessageBytes = 64u << 20;
+
+std::size_t bytes_of(const raft::Message& message) {
+  std::size_t bytes = sizeof message;
+  for (const raft::Entry& entry : message.entries) bytes += raft::payload_bytes(entry);
+  return bytes;
+}
 
 }  // namespace
 
@@ -25,30 +34,37 @@ Node::Node(NodeOptions options)
       engine_(options.member.engine),
       limits_(options.member.limits),
       durable_(options.member.env != nullptr),
+      transport_(std::move(options.transport)),
+      tick_ms_(options.tick_ms),
+      clock_(*options.member.clock),
       member_(std::move(options.member), *this),
       state_(member_.state()),
       hub_(member_.hub()),
       history_(member_.history()) {}
 
 Node::~Node() {
-  Batch refused;
+  if (transport_ != nullptr) transport_->stop();
+  Mail refused;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    refused.swap(queue_);
+    std::swap(refused, mail_);
   }
   arrived_.notify_all();
   flush_wanted_.notify_all();
   if (thread_.joinable()) thread_.join();
   if (flush_thread_.joinable()) flush_thread_.join();
-  for (Member::Proposal& proposal : refused)
-    proposal.done(make_error(ErrorCode::kUnavailable, "the store is closing"));
+  const Error closing = make_error(ErrorCode::kUnavailable, "the store is closing");
+  for (Member::Proposal& proposal : refused.proposals) proposal.done(closing);
+  for (BarrierDone& done : refused.barriers) done(closing);
   member_.close();
 }
 
 Result<void> Node::start() {
   COX_RETURN_IF_ERROR(member_.start());
-  log_bytes_ = member_.log_bytes();
+  publish_status();
+  tick_at_ms_ = clock_.now_ms() + tick_ms_;
+  if (transport_ != nullptr) COX_RETURN_IF_ERROR(transport_->start(*this));
   thread_ = std::thread([this] { run(); });
   if (durable_) flush_thread_ = std::thread([this] { run_flushes(); });
   return {};
@@ -70,13 +86,13 @@ void Node::enqueue(Member::Proposal proposal) {
     const std::lock_guard lock(mutex_);
     if (stopping_ || health_ == Health::kStopped) {
       refusal = make_error(ErrorCode::kUnavailable, stopping_ ? "the store is closing" : reason_);
-    } else if (queue_.size() >= limits_.max_queued_txns ||
+    } else if (mail_.proposals.size() >= limits_.max_queued_txns ||
                queued_bytes_ + proposal.command.size() > limits_.max_queued_bytes) {
       refusal = make_error(ErrorCode::kResourceExhausted, "too many writes are waiting; retry later");
     } else {
       queued_bytes_ += proposal.command.size();
-      queue_.push_back(std::move(proposal));
-      if (queue_.size() == 1) arrived_.notify_one();
+      mail_.proposals.push_back(std::move(proposal));
+      if (mail_.proposals.size() == 1) arrived_.notify_one();
       return;
     }
   }
@@ -97,55 +113,162 @@ Result<void> Node::compact(Revision revision) {
   return {};
 }
 
+void Node::barrier(BarrierDone done) {
+  if (transport_ == nullptr) return done({});  // nobody else can write
+  {
+    const std::lock_guard lock(mutex_);
+    if (!stopping_) {
+      mail_.barriers.push_back(std::move(done));
+      if (mail_.barriers.size() == 1) arrived_.notify_one();
+      return;
+    }
+  }
+  done(make_error(ErrorCode::kUnavailable, "the store is closing"));
+}
+
+Node::Group Node::group() const {
+  const std::lock_guard lock(mutex_);
+  return group_;
+}
+
+void Node::hand_over() {
+  const std::lock_guard lock(mutex_);
+  mail_.hand_over = true;
+  arrived_.notify_one();
+}
+
+// ---- from the transport ----
+
+void Node::receive(raft::Message message) {
+  const std::lock_guard lock(mutex_);
+  const std::size_t bytes = bytes_of(message);
+  if (mail_.messages.size() >= kMessages || message_bytes_ + bytes > kMessageBytes) return;
+  message_bytes_ += bytes;
+  mail_.messages.push_back(std::move(message));
+  if (mail_.messages.size() == 1) arrived_.notify_one();
+}
+
+Result<std::unique_ptr<EngineCopy>> Node::start_copy() { return engine_->start_copy(); }
+
+void Node::receive_state(raft::Message message, std::unique_ptr<EngineCopy> copy) {
+  const std::lock_guard lock(mutex_);
+  mail_.states.push_back({std::move(message), std::move(copy)});
+  arrived_.notify_one();
+}
+
+void Node::unreachable(raft::MemberId id) {
+  const std::lock_guard lock(mutex_);
+  if (mail_.reports.size() >= kMessages) return;
+  mail_.reports.push_back({id, std::nullopt});
+  arrived_.notify_one();
+}
+
+void Node::state_sent(raft::MemberId id, bool arrived) {
+  const std::lock_guard lock(mutex_);
+  mail_.reports.push_back({id, arrived});
+  arrived_.notify_one();
+}
+
 // ---- the node's thread ----
 
 void Node::run() {
   for (;;) {
-    Batch batch = take();
-    hand_over_flush();
-    if (!batch.empty()) {
-      member_.propose(std::move(batch));
-    } else {
+    Mail mail = take();
+    if (mail.empty()) {
       const std::lock_guard lock(mutex_);
       if (stopping_) return;
     }
+    work(std::move(mail));
+    if (transport_ != nullptr && clock_.now_ms() >= tick_at_ms_) tick();
     member_.upkeep();
-    const std::int64_t log_bytes = member_.log_bytes();
-    const std::lock_guard lock(mutex_);
-    log_bytes_ = log_bytes;
+    publish_status();
   }
 }
 
-Node::Batch Node::take() {
-  const bool busy = member_.busy();
+Node::Mail Node::take() {
+  const std::int64_t until_tick =
+      transport_ == nullptr ? kPauseMs : std::max<std::int64_t>(0, tick_at_ms_ - clock_.now_ms());
+  const std::int64_t pause_ms = member_.busy() ? 0 : std::min(kPauseMs, until_tick);
   std::unique_lock lock(mutex_);
-  arrived_.wait_for(lock, busy ? std::chrono::milliseconds(0) : kPause,
-                    [this] { return stopping_ || !queue_.empty() || flushed_.has_value(); });
+  arrived_.wait_for(lock, std::chrono::milliseconds(pause_ms),
+                    [this] { return stopping_ || !mail_.empty(); });
+  Mail mail;
+  Batch proposals = take_proposals();
+  Batch later = std::move(mail_.proposals);
+  std::swap(mail, mail_);
+  mail.proposals = std::move(proposals);
+  mail_.proposals = std::move(later);
+  message_bytes_ = 0;
+  return mail;
+}
+
+// As many as make one group; the others wait for the next.
+Node::Batch Node::take_proposals() {
+  Batch& queue = mail_.proposals;
   Batch batch;
   std::size_t bytes = 0;
   std::size_t n = 0;
-  while (n < queue_.size() && n < kGroupTxns && bytes < kGroupBytes) bytes += queue_[n++].command.size();
+  while (n < queue.size() && n < kGroupTxns && bytes < kGroupBytes) bytes += queue[n++].command.size();
   queued_bytes_ -= bytes;
-  if (n == queue_.size()) {
-    batch.swap(queue_);
+  if (n == queue.size()) {
+    batch.swap(queue);
     return batch;
   }
-  const auto end = queue_.begin() + static_cast<std::ptrdiff_t>(n);
-  batch.assign(std::make_move_iterator(queue_.begin()), std::make_move_iterator(end));
-  queue_.erase(queue_.begin(), end);
+  const auto end = queue.begin() + static_cast<std::ptrdiff_t>(n);
+  batch.assign(std::make_move_iterator(queue.begin()), std::make_move_iterator(end));
+  queue.erase(queue.begin(), end);
   return batch;
 }
 
-void Node::hand_over_flush() {
-  std::optional<Result<void>> outcome;
-  {
-    const std::lock_guard lock(mutex_);
-    outcome.swap(flushed_);
+void Node::work(Mail mail) {
+  if (mail.flushed.has_value()) member_.flushed(*std::move(mail.flushed));
+  for (const Report& report : mail.reports) {
+    if (report.state_arrived.has_value())
+      member_.report_state(report.id, *report.state_arrived);
+    else
+      member_.report_unreachable(report.id);
   }
-  if (outcome.has_value()) member_.flushed(*std::move(outcome));
+  for (Incoming& state : mail.states) member_.install(std::move(state.message), std::move(state.copy));
+  if (!mail.messages.empty()) member_.step(std::move(mail.messages));
+  if (mail.hand_over) member_.hand_over();
+  if (!mail.barriers.empty()) {
+    // One round to a quorum for all of them.
+    member_.read_barrier([waiting = std::make_shared<std::vector<BarrierDone>>(std::move(mail.barriers))](
+                             const Result<void>& outcome) {
+      for (BarrierDone& done : *waiting) done(outcome);
+    });
+  }
+  if (!mail.proposals.empty()) member_.propose(std::move(mail.proposals));
 }
 
-void Node::send(raft::Message) { COX_CHECK(false); }  // a group of one has nobody to talk to
+// A tick that comes late is one tick: time that this member missed proves nothing.
+void Node::tick() {
+  member_.tick();
+  tick_at_ms_ = std::max(tick_at_ms_ + tick_ms_, clock_.now_ms() + tick_ms_ / 2);
+}
+
+void Node::publish_status() {
+  const raft::Raft& raft = member_.raft();
+  const std::int64_t log_bytes = member_.log_bytes();
+  const std::lock_guard lock(mutex_);
+  log_bytes_ = log_bytes;
+  group_.leader = raft.leader();
+  group_.role = raft.role();
+  group_.term = raft.term();
+  group_.applied = member_.applied().index;
+  group_.log_first = member_.log().first_index();
+  if (group_.members != raft.configuration()) group_.members = raft.configuration();
+}
+
+void Node::send(raft::Message message) {
+  COX_CHECK(transport_ != nullptr);  // a group of one has nobody to talk to
+  if (!message.snapshot.has_value()) return transport_->send(std::move(message));
+  const raft::MemberId to = message.to;
+  // The rows of now, which are those of the message: what is applied later is not stored yet.
+  Result<std::unique_ptr<EngineImage>> image = engine_->image();
+  if (image.ok()) return transport_->send_state(std::move(message), *std::move(image));
+  state_sent(to, false);
+}
 
 void Node::flush_engine() {
   const std::lock_guard lock(mutex_);
@@ -170,7 +293,7 @@ void Node::run_flushes() {
     Result<void> outcome = engine_->flush();
     lock.lock();
     flushing_ = false;
-    flushed_ = std::move(outcome);
+    mail_.flushed = std::move(outcome);
     arrived_.notify_one();
   }
 }

@@ -1,0 +1,155 @@
+// Three real nodes (threads, RocksDB, fsyncs) on a network in memory. What may go wrong in every order is the
+// simulation's; here it is that threads, disks and clocks do the same.
+#include <atomic>
+#include <future>
+#include <thread>
+
+#include <catch2/catch.hpp>
+
+#include "libs/store/conformance/group_store.h"
+#include "libs/store/conformance/stores.h"
+
+namespace coxswain::store::testing {
+namespace {
+
+Result<void> barrier(Store& store) {
+  std::promise<Result<void>> promise;
+  store.barrier([&](Result<void> outcome) { promise.set_value(std::move(outcome)); });
+  return promise.get_future().get();
+}
+
+std::string content(Store& store) {
+  while (!barrier(store).ok()) {
+  }
+  return show(store.range({}).value().entries);
+}
+
+void must_put(Store& store, const std::string& key, const std::string& value) {
+  for (;;) {  // a write that is lost with its leader is tried again
+    const auto done = store.txn_wait({{}, {put(key, value)}});
+    if (done.ok()) return;
+    REQUIRE(
+        (done.error().code == ErrorCode::kDeadlineExceeded || done.error().code == ErrorCode::kUnavailable));
+  }
+}
+
+TEST_CASE("any two of three go on, and the third catches up") {
+  const TempDir dir;
+  const auto group = open_group(dir.path(), {});
+  for (int round = 0; round < 3; ++round) {
+    CAPTURE(round);
+    const int gone = round == 1 ? (group->leader() + 1) % 3 : group->leader();
+    group->stop(gone);
+    for (int i = 0; i < 20; ++i) must_put(*group, "k" + std::to_string(i), std::to_string(round));
+    group->restart(gone);
+    CHECK(group->get("k7").value()->value == std::to_string(round));
+  }
+  const std::string all = content(group->member(0));
+  CHECK(content(group->member(1)) == all);
+  CHECK(content(group->member(2)) == all);
+}
+
+TEST_CASE("mail that is lost is sent again") {
+  const TempDir dir;
+  const auto group = open_group(dir.path(), {});
+  group->set_loss(0.2);
+  for (int i = 0; i < 30; ++i) must_put(*group, "k" + std::to_string(i % 7), std::to_string(i));
+  CHECK(group->get("k1").value()->value == "29");
+  group->set_loss(0);
+  const std::string all = content(group->member(0));
+  CHECK(content(group->member(1)) == all);
+  CHECK(content(group->member(2)) == all);
+}
+
+TEST_CASE("a leader without a quorum acknowledges nothing and serves no read that must be fresh") {
+  const TempDir dir;
+  const auto group = open_group(dir.path(), {});
+  must_put(*group, "k", "before");
+  const int old = group->leader();
+  group->cut_off(old, true);
+  const auto outcome = group->member(old).txn_wait({{}, {put("k", "alone")}});
+  REQUIRE_FALSE(outcome.ok());
+  const Result<void> fresh = barrier(group->member(old));
+  REQUIRE_FALSE(fresh.ok());
+  CHECK(fresh.error().code == ErrorCode::kUnavailable);
+  CHECK(group->member(old).get("k").value()->value == "before");  // who does not mind may read
+  REQUIRE(group->leader() != old);
+  Store& other = group->member(group->leader());
+  must_put(other, "k", "after");
+  group->cut_off(old, false);
+  while (!barrier(group->member(old)).ok()) {
+  }
+  CHECK(group->member(old).get("k").value()->value == "after");
+}
+
+TEST_CASE("a member whose entries are gone gets the state, and its watchers go on") {
+  const TempDir dir;
+  GroupOptions options;
+  options.log_segment_bytes = 16 << 10;
+  options.checkpoint_log_bytes = 8 << 10;
+  options.limits.retention_ms = 0;
+  const auto group = open_group(dir.path(), options);
+  must_put(*group, "first", "1");
+  const int behind = (group->leader() + 1) % 3;
+  while (!barrier(group->member(behind)).ok()) {
+  }
+  const Revision seen = group->member(behind).revision();
+  const auto watcher = group->member(behind).watch("", seen).value();
+  auto woken = std::make_shared<std::atomic<bool>>(false);
+  watcher->arm([woken] { *woken = true; });
+  group->cut_off(behind, true);
+  for (int i = 0; i < 200; ++i) must_put(*group, "k" + std::to_string(i % 50), std::string(1000, 'x'));
+  must_put(*group, "last", "2");
+  REQUIRE(group->log_first(group->leader()) > group->applied(behind) + 1);
+  group->cut_off(behind, false);
+  while (!barrier(group->member(behind)).ok()) {
+  }
+  const auto last = group->member(behind).get("last");
+  REQUIRE(last.ok());
+  Revision progress = 0;
+  const auto events = drain(watcher.get(), 20, &progress).value();
+  REQUIRE_FALSE(events.empty());
+  Revision expected = seen;
+  for (const auto& event : events) REQUIRE(event->revision == ++expected);  // each once, nothing skipped
+  CHECK(progress >= (*last)->mod_revision);
+  CHECK(*woken);
+  CHECK(content(group->member(behind)) == content(group->member(group->leader())));
+  group->stop(behind);
+  group->restart(behind);
+  CHECK(content(group->member(behind)) == content(group->member(group->leader())));
+}
+
+TEST_CASE("readers anywhere see what was acknowledged before they asked, while leaders come and go") {
+  const TempDir dir;
+  const auto group = open_group(dir.path(), {});
+  must_put(*group, "n", "0");
+  std::atomic<int> acknowledged{0};
+  std::atomic<bool> stop{false};
+  std::atomic<int> stale{0};
+  std::vector<std::thread> readers;
+  for (int r = 0; r < 3; ++r) {
+    readers.emplace_back([&, r] {
+      while (!stop) {
+        const int at_least = acknowledged;
+        if (!barrier(group->member(r)).ok()) continue;
+        if (std::stoi(group->member(r).get("n").value()->value) < at_least) ++stale;
+      }
+    });
+  }
+  for (int i = 1; i <= 60; ++i) {
+    if (i % 20 == 0) {
+      const int old = group->leader();
+      group->cut_off(old, true);
+      must_put(group->member((old + 1) % 3), "other", "x");
+      group->cut_off(old, false);
+    }
+    must_put(*group, "n", std::to_string(i));
+    acknowledged = i;
+  }
+  stop = true;
+  for (auto& reader : readers) reader.join();
+  CHECK(stale == 0);
+}
+
+}  // namespace
+}  // namespace coxswain::store::testing
