@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <csignal>
 #include <deque>
 #include <filesystem>
 #include <future>
@@ -13,8 +14,11 @@
 
 #include "libs/common/base/check.h"
 #include "libs/common/base/clock.h"
+#include "libs/common/pki/pki.h"
 #include "libs/store/engine/engine.h"
 #include "libs/store/node/node.h"
+#include "libs/store/peer/handshake.h"
+#include "libs/store/peer/tls_transport.h"
 
 namespace coxswain::store::testing {
 namespace {
@@ -184,7 +188,10 @@ class Group : public GroupStore {
 
   void cut_off(int member, bool on) override { board_->cut_off(id_of(member), on); }
   void set_loss(double probability) override { board_->set_loss(probability); }
-  void stop(int member) override { nodes_[static_cast<std::size_t>(member)].reset(); }
+  void stop(int member) override {
+    tls_.erase(member);
+    nodes_[static_cast<std::size_t>(member)].reset();
+  }
   std::uint64_t applied(int member) override {
     return nodes_[static_cast<std::size_t>(member)]->group().applied;
   }
@@ -208,7 +215,11 @@ class Group : public GroupStore {
     options.log_dir = dir + "/raft";
     options.log_segment_bytes = options_.log_segment_bytes;
     options.checkpoint_log_bytes = options_.checkpoint_log_bytes;
-    node.transport = std::make_unique<Switchboard::Line>(board_, id_of(member));
+    if (options_.tls) {
+      node.transport = open_tls(member);
+    } else {
+      node.transport = std::make_unique<Switchboard::Line>(board_, id_of(member));
+    }
     node.tick_ms = options_.tick_ms;
     auto opened = std::make_unique<Node>(std::move(node));
     COX_CHECK(opened->start().ok());
@@ -265,6 +276,28 @@ class Group : public GroupStore {
   }
 
  private:
+  std::unique_ptr<Transport> open_tls(int member) {
+    std::signal(SIGPIPE, SIG_IGN);
+    const std::int64_t now_ms = system_clock().unix_ms();
+    const pki::KeyPair ca = pki::ensure_ca(dir_, now_ms).value();
+    pki::CertificateRequest request;
+    request.common_name = member_name(id_of(member));
+    request.organizations = {kMembersOrganization};
+    request.server = request.client = true;
+    const pki::KeyPair pair =
+        pki::ensure_certificate(dir_, "member-" + std::to_string(member), ca, request, now_ms).value();
+    PeerOptions options;
+    options.id = id_of(member);
+    options.cluster = "test";
+    options.tls = {ca.certificate_path, pair.certificate_path, pair.key_path};
+    options.port = addresses_[id_of(member)].port;  // the same as before
+    options.on_refusal = [](const std::string& why) { std::fprintf(stderr, "%s\n", why.c_str()); };
+    auto transport = TlsTransport::open(std::move(options)).value();
+    addresses_[id_of(member)] = {"127.0.0.1", transport->port()};
+    tls_[member] = transport.get();
+    for (const auto& [other, at] : tls_) at->set_peers(addresses_);
+    return transport;
+  }
   static MemberId id_of(int member) { return static_cast<MemberId>(member) + 1; }
   int followers_of(int i) const {
     const auto& node = nodes_[static_cast<std::size_t>(i)];
@@ -294,6 +327,8 @@ class Group : public GroupStore {
   mutable std::atomic<std::size_t> turn_{0};
   std::atomic<bool> retry_stop_{false};
   std::uint64_t starts_ = 0;
+  std::map<MemberId, PeerAddress> addresses_;
+  std::map<int, TlsTransport*> tls_;  // the nodes own them
 };
 
 }  // namespace

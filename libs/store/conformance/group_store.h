@@ -29,6 +29,7 @@ struct GroupOptions {
   std::size_t log_segment_bytes = 64 << 10;
   std::size_t checkpoint_log_bytes = 16 << 10;
   std::int64_t tick_ms = 20;
+  bool tls = false;  // real connections; cut_off() and set_loss() have no effect then
 };
 std::unique_ptr<GroupStore> open_group(const std::string& dir, GroupOptions options);
 

@@ -34,10 +34,11 @@ TestStore make_store(const std::string& kind) {
     MemoryStoreOptions options;
     options.limits = limits;
     out.store = open_memory_store(options).value();
-  } else if (kind == "group") {
+  } else if (kind.rfind("group", 0) == 0) {
     out.dir = std::make_unique<TempDir>();
     GroupOptions options;
     options.limits = limits;
+    options.tls = kind == "group-tls";
     out.store = open_group(out.dir->path(), options);
   } else {
     out.dir = std::make_unique<TempDir>();

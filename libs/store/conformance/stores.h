@@ -30,8 +30,8 @@ struct TestStore {
 
 // "model", "memory", "local"; "memory-small" and "local-small" keep almost no history in memory, so that
 // old reads and late watchers go to the engine.
-inline const std::vector<std::string> kStoreKinds = {"model", "memory",      "memory-small",
-                                                     "local", "local-small", "group"};
+inline const std::vector<std::string> kStoreKinds = {"model",       "memory", "memory-small", "local",
+                                                     "local-small", "group",  "group-tls"};
 TestStore make_store(const std::string& kind);
 
 Op put(std::string key, std::string value);

@@ -44,7 +44,9 @@ void must_put_without(GroupStore& group, int gone, const std::string& key, const
 
 TEST_CASE("any two of three go on, and the third catches up") {
   const TempDir dir;
-  const auto group = open_group(dir.path(), {});
+  GroupOptions options;
+  options.tls = GENERATE(false, true);
+  const auto group = open_group(dir.path(), options);
   for (int round = 0; round < 3; ++round) {
     CAPTURE(round);
     const int gone = round == 1 ? (group->leader() + 1) % 3 : group->leader();

@@ -1,0 +1,49 @@
+// What two members say to each other before anything else, and how bytes are framed between them: version 1.
+//
+//   frame  := u32 length, u32 crc32c of the payload (both big-endian), payload
+//   hello  := "COXPEER" version purpose cluster-bytes from to      from whoever connects
+//   answer := version, 0 ok | 1 refused text-bytes
+//
+// Mail: frames of messages follow, one way, for as long as the connection lasts. A state: a frame with its
+// message, frames of rows (engine/rows.h; none of them is empty), an empty frame, and an answer back.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "libs/common/base/result.h"
+#include "libs/store/raft/types.h"
+
+namespace coxswain::store {
+
+inline constexpr std::uint8_t kPeerVersion = 1;
+inline constexpr std::size_t kFrameHead = 8;
+inline constexpr std::size_t kMaxFrameBytes = 32u << 20;
+
+enum class Purpose : std::uint8_t { kMail = 1, kState = 2 };
+
+struct Hello {
+  Purpose purpose = Purpose::kMail;
+  std::string cluster;
+  raft::MemberId from = raft::kNobody;
+  raft::MemberId to = raft::kNobody;
+};
+
+std::string frame(std::string_view payload);
+// Of the head alone: how long the payload is. kCorruption: longer than anybody may send.
+Result<std::size_t> frame_length(std::string_view head);
+Result<void> check_frame(std::string_view head, std::string_view payload);  // kCorruption
+
+std::string encode_hello(const Hello& hello);
+// kCorruption: not a hello; kUnimplemented: of another version, and the error says which.
+Result<Hello> decode_hello(std::string_view bytes);
+
+std::string encode_answer(const Result<void>& outcome);
+Result<void> decode_answer(std::string_view bytes);  // what the other one said, or kCorruption
+
+// Who a member is, in its certificate.
+std::string member_name(raft::MemberId id);
+inline constexpr const char* kMembersOrganization = "system:store-members";
+
+}  // namespace coxswain::store
