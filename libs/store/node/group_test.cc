@@ -128,6 +128,26 @@ TEST_CASE("a member whose entries are gone gets the state, and its watchers go o
   CHECK(content(group->member(behind)) == content(group->member(group->leader())));
 }
 
+TEST_CASE("a state over a real connection") {
+  const TempDir dir;
+  GroupOptions options;
+  options.tls = true;
+  options.log_segment_bytes = 16 << 10;
+  options.checkpoint_log_bytes = 8 << 10;
+  const auto group = open_group(dir.path(), options);
+  must_put(*group, "first", "1");
+  const int behind = (group->leader() + 1) % 3;
+  while (!barrier(group->member(behind)).ok()) {
+  }
+  const std::uint64_t had = group->applied(behind);
+  group->stop(behind);
+  for (int i = 0; i < 200; ++i)
+    must_put_without(*group, behind, "k" + std::to_string(i % 50), std::string(1000, 'x'));
+  REQUIRE(group->log_first(group->leader()) > had + 1);
+  group->restart(behind);
+  CHECK(content(group->member(behind)) == content(group->member(group->leader())));
+}
+
 TEST_CASE("readers anywhere see what was acknowledged before they asked, while leaders come and go") {
   const TempDir dir;
   const auto group = open_group(dir.path(), {});
