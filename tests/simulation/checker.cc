@@ -88,6 +88,7 @@ void Checker::on_state(raft::MemberId member, raft::Index applied, std::uint64_t
 void Checker::on_write(const store::Event& event) {
   const Write write{event.entry->key, event.entry->value, event.type == store::Event::Type::kDelete};
   const auto [it, first] = writes_.emplace(event.revision, write);
+  if (first && !values_.insert(write.value).second) fail("exactly once", write.value + " was written twice");
   if (!first && !(it->second == write))
     fail("one history", "revision " + number(static_cast<std::uint64_t>(event.revision)) + " is two writes");
 }

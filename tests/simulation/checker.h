@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -82,6 +83,7 @@ class Checker {
     bool operator==(const Write&) const = default;
   };
   std::map<store::Revision, Write> writes_;  // the one true history
+  std::set<std::string> values_;             // every one is written by one operation
 };
 
 std::string describe(const raft::Configuration& configuration);  // [voters|outgoing|learners]

@@ -14,15 +14,16 @@ std::uint64_t hash_of(const store::Entry& entry) {
                     std::to_string(entry.mod_revision) + "," + std::to_string(entry.version));
 }
 
-std::uint64_t hash_of(store::Revision revision, store::Revision compacted) {
-  return hash_bytes(std::to_string(revision) + "/" + std::to_string(compacted));
+// What is not of one key.
+std::uint64_t hash_of(store::Revision revision, store::Revision compacted, const store::Sessions& sessions) {
+  return hash_bytes(sessions.encode() + std::to_string(revision) + "/" + std::to_string(compacted));
 }
 
-std::uint64_t hash_of(const store::State& state) {
+std::uint64_t hash_of(const store::State& state, const store::Sessions& sessions) {
   const store::State::Snapshot now = state.snapshot();
   store::RangeResult all;
   store::read_range(now.index, {}, {}, &all);
-  std::uint64_t hash = hash_of(now.revision, now.compacted);
+  std::uint64_t hash = hash_of(now.revision, now.compacted, sessions);
   for (const store::EntryPtr& entry : all.entries) hash ^= hash_of(*entry);
   return hash;
 }
@@ -54,6 +55,8 @@ void Member::start() {
   options.raft.max_apply_bytes = 500;
   options.raft.max_uncommitted_bytes = 20'000;
   options.initial = initial_;
+  // Now and then the clock of an earlier process was ahead.
+  options.incarnation = (1 + life_ * 10 + random_.below(15)) * 1000 + life_ % 1000;
   options.limits.history_events = 4 + random_.below(30);
   options.limits.retention_ms = 200;
   options.clock = &clock_;
@@ -253,8 +256,9 @@ void Member::applied(const raft::Entry& entry, const store::State::Plan& plan) {
   if (entry.kind == raft::EntryKind::kConfiguration && outside_.verbose())
     note("takes on " + describe(member_->applied().configuration));
   const store::State::Snapshot now = member_->state().snapshot();
-  hash_ ^= revisions_hash_ ^ hash_of(now.revision, now.compacted);
-  revisions_hash_ = hash_of(now.revision, now.compacted);
+  hash_ ^= revisions_hash_;
+  revisions_hash_ = hash_of(now.revision, now.compacted, member_->applied().sessions);
+  hash_ ^= revisions_hash_;
   for (const store::EventPtr& event : plan.events) {
     if (event->previous != nullptr) hash_ ^= hash_of(*event->previous);
     if (event->type == store::Event::Type::kPut) hash_ ^= hash_of(*event->entry);
@@ -275,13 +279,13 @@ void Member::installed(const store::Applied& applied) {
 // As it was stored here or somewhere else.
 void Member::take_state() {
   const store::Applied& applied = member_->applied();
-  hash_ = hash_of(member_->state());
-  revisions_hash_ = hash_of(applied.revision, applied.compacted);
+  hash_ = hash_of(member_->state(), applied.sessions);
+  revisions_hash_ = hash_of(applied.revision, applied.compacted, applied.sessions);
   checker_.on_state(id_, applied.index, hash_);
 }
 
 bool Member::write(std::size_t operation, const store::Txn& txn, std::string value) {
-  if (!up() || busy() || member_->raft().role() != raft::Role::kLeader) return false;
+  if (!up() || busy()) return false;
   work([&] {
     std::vector<store::Member::Proposal> batch;
     batch.push_back({store::encode_txn(txn), [this, operation, value](Result<store::TxnResult> result) {

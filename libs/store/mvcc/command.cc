@@ -7,6 +7,8 @@
 namespace coxswain::store {
 namespace {
 
+constexpr std::uint64_t kWithOrigin = 3;  // beside the types of commands
+
 bool valid_key(std::string_view key) { return !key.empty() && key.find('\0') == std::string_view::npos; }
 
 }  // namespace
@@ -66,10 +68,27 @@ std::string encode_compact(Revision revision) {
   return out;
 }
 
+std::string encode_with_origin(const Origin& origin, std::string_view command) {
+  std::string out;
+  out.reserve(command.size() + 32);
+  put_varint(&out, kWithOrigin);
+  for (const std::uint64_t number : {origin.member, origin.incarnation, origin.sequence, origin.settled})
+    put_varint(&out, number);
+  out.append(command);
+  return out;
+}
+
 Result<Command> decode_command(std::string_view bytes) {
   WireReader in(bytes);
   Command command;
-  command.type = static_cast<Command::Type>(in.varint());
+  std::uint64_t type = in.varint();
+  if (type == kWithOrigin) {
+    Origin& origin = command.origin.emplace();
+    for (std::uint64_t* number : {&origin.member, &origin.incarnation, &origin.sequence, &origin.settled})
+      *number = in.varint();
+    type = in.varint();
+  }
+  command.type = static_cast<Command::Type>(type);
   if (command.type == Command::Type::kCompact) {
     command.compact_to = static_cast<Revision>(in.varint());
   } else if (command.type == Command::Type::kTxn) {

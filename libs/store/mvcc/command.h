@@ -2,9 +2,11 @@
 // gives the same state on every member. The format is in docs/store.md.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "libs/store/mvcc/sessions.h"
 #include "libs/store/store.h"
 
 namespace coxswain::store {
@@ -14,6 +16,7 @@ struct Command {
   Type type = Type::kTxn;
   Txn txn;                  // kTxn
   Revision compact_to = 0;  // kCompact
+  std::optional<Origin> origin;
 };
 
 // kInvalidArgument: empty, NUL-containing or repeated keys, a splice outside of the value, too large.
@@ -21,6 +24,8 @@ Result<void> check_txn(const Txn& txn, std::size_t max_bytes);
 
 std::string encode_txn(const Txn& txn);
 std::string encode_compact(Revision revision);
+// Any of them, with who asks for it in front.
+std::string encode_with_origin(const Origin& origin, std::string_view command);
 Result<Command> decode_command(std::string_view bytes);  // kCorruption
 
 }  // namespace coxswain::store

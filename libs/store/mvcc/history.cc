@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kAppliedKey = "applied";
 constexpr std::string_view kCopiedKey = "copied";
+constexpr std::string_view kSessionsKey = "sessions";
 constexpr std::size_t kSuffix = 9;  // NUL, then the inverted revision: newest first
 
 Error damaged(const char* what) {
@@ -105,6 +106,8 @@ void History::record_applied(const Applied& applied, EngineBatch* batch) {
   put_big64(&row, applied.term);
   row += raft::encode_configuration(applied.configuration);
   batch->push_back({Family::kMeta, std::string(kAppliedKey), std::move(row)});
+  if (!applied.sessions.empty())
+    batch->push_back({Family::kMeta, std::string(kSessionsKey), applied.sessions.encode()});
 }
 
 void History::record_copied(bool copied, EngineBatch* batch) {
@@ -133,6 +136,10 @@ Result<Applied> History::applied() const {
   if (bytes.size() >= kNumbers) {
     applied.term = get_big64(bytes.substr(32));
     COX_ASSIGN_OR_RETURN(applied.configuration, raft::decode_configuration(bytes.substr(kNumbers)));
+  }
+  COX_ASSIGN_OR_RETURN(const std::optional<std::string> sessions, engine_->get(Family::kMeta, kSessionsKey));
+  if (sessions.has_value()) {
+    COX_ASSIGN_OR_RETURN(applied.sessions, Sessions::decode(*sessions));
   }
   return applied;
 }

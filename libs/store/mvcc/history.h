@@ -19,6 +19,7 @@ struct Applied {
   raft::Configuration configuration;  // of the last change up to there; nobody: there was none
   Revision revision = 0;
   Revision compacted = 0;
+  Sessions sessions;
   Revision swept = 0;  // superseded rows up to here are physically gone; <= compacted
 };
 

@@ -11,6 +11,7 @@ Member::Member(MemberOptions options, MemberHost& host)
       host_(host),
       hub_(std::make_shared<Hub>(options_.limits.history_events, options_.limits.history_bytes)),
       history_(std::make_shared<History>(options_.engine)),
+      incarnation_(options_.incarnation),
       next_read_(options_.raft.seed) {
   COX_CHECK(options_.clock != nullptr && options_.engine != nullptr);
 }
@@ -20,6 +21,7 @@ Member::~Member() = default;
 Result<void> Member::start() {
   COX_ASSIGN_OR_RETURN(applied_, history_->load(&state_));
   stored_index_ = applied_.index;
+  incarnation_ = std::max(incarnation_, applied_.sessions.incarnation(options_.raft.id) + 1);
   hub_->start(history_, applied_.revision, applied_.compacted);
   if (applied_.configuration.voters.empty() || raft::planted(raft::Mutant::kConfigurationLostOnRestart))
     applied_.configuration = options_.initial;
@@ -79,42 +81,116 @@ bool Member::lead() {
 // ---- what comes in ----
 
 void Member::propose(std::vector<Proposal> batch) {
-  const Result<void> taken = accept(batch);
+  Result<void> taken = accept(batch);
+  std::vector<Asked> commands;
+  const std::uint64_t first = next_proposal_;
+  if (taken.ok()) {
+    const std::uint64_t settled = proposals_.empty() ? first : proposals_.begin()->first;
+    for (const Proposal& proposal : batch) {
+      const Origin origin{options_.raft.id, incarnation_, next_proposal_++, settled};
+      commands.push_back(
+          {origin, std::make_shared<const std::string>(encode_with_origin(origin, proposal.command))});
+    }
+    taken = hand_in(commands);
+  }
   if (!taken.ok()) {
     for (Proposal& proposal : batch) proposal.done(taken.error());
     return;
   }
-  const raft::Index first = raft_->last_index() + 1 - batch.size();
   for (std::size_t i = 0; i < batch.size(); ++i)
-    proposals_.push_back({first + i, raft_->term(), ticks_, std::move(batch[i].done)});
+    proposals_[first + i] = {std::move(commands[i]), std::move(batch[i].done), ticks_, ticks_};
   turn();
 }
 
-// All of them get a place in the log, or none.
-Result<void> Member::accept(std::vector<Proposal>& batch) {
+// Whether they can be taken at all.
+Result<void> Member::accept(const std::vector<Proposal>& batch) {
   if (health_ == Health::kReadOnly) recover_space();
   if (health_ != Health::kServing) {
     return make_error(health_ == Health::kStopped ? ErrorCode::kUnavailable : ErrorCode::kResourceExhausted,
                       reason_);
   }
-  std::size_t bytes = 0;
-  for (const Proposal& proposal : batch) bytes += proposal.command.size();
-  refused_bytes_ = RaftLog::bytes_for(batch.size(), bytes);
-  COX_RETURN_IF_ERROR(log_outcome(log_->reserve(refused_bytes_)));
-  std::vector<raft::Payload> payloads;
-  payloads.reserve(batch.size());
-  for (Proposal& proposal : batch)
-    payloads.push_back(std::make_shared<const std::string>(std::move(proposal.command)));
-  switch (raft_->propose(std::move(payloads))) {
-    case raft::Outcome::kAccepted:
-      return {};
-    case raft::Outcome::kBusy:
-      return make_error(ErrorCode::kResourceExhausted, "too many writes are waiting; retry later");
-    case raft::Outcome::kNotLeader:
-    case raft::Outcome::kNotAllowed:
-      break;
+  if (sole_voter() && !lead()) return make_error(ErrorCode::kResourceExhausted, reason_);
+  if (proposals_.size() + batch.size() > kMostPending)
+    return make_error(ErrorCode::kResourceExhausted, "too many writes are waiting; retry later");
+  return {};
+}
+
+// Into the log, or off to whoever has it. An error: nothing happened. Without a leader they wait:
+// send_again().
+Result<void> Member::hand_in(std::vector<Asked> commands) {
+  if (raft_->role() == raft::Role::kLeader) return log_commands(std::move(commands));
+  if (raft_->leader() != raft::kNobody) forward(commands);
+  return {};
+}
+
+Result<void> Member::log_commands(std::vector<Asked> commands) {
+  if (!sole_voter()) {
+    if (std::exchange(logged_term_, raft_->term()) != raft_->term()) logged_.clear();
+    std::erase_if(commands, [this](const Asked& asked) {
+      return logged_.count({asked.origin.member, asked.origin.incarnation, asked.origin.sequence}) > 0;
+    });
   }
-  return make_error(ErrorCode::kUnavailable, "this member does not lead; try again");
+  if (commands.empty()) return {};
+  std::size_t bytes = 0;
+  std::vector<raft::Payload> payloads;
+  for (const Asked& asked : commands) {
+    bytes += asked.bytes->size();
+    payloads.push_back(asked.bytes);
+  }
+  refused_bytes_ = RaftLog::bytes_for(commands.size(), bytes);
+  COX_RETURN_IF_ERROR(log_outcome(log_->reserve(refused_bytes_)));
+  if (raft_->propose(std::move(payloads)) != raft::Outcome::kAccepted)
+    return make_error(ErrorCode::kResourceExhausted, "too many writes are waiting; retry later");
+  if (sole_voter()) return {};
+  for (const Asked& asked : commands)
+    logged_.emplace(asked.origin.member, asked.origin.incarnation, asked.origin.sequence);
+  return {};
+}
+
+void Member::forward(const std::vector<Asked>& commands) {
+  raft::Message message;
+  std::size_t bytes = 0;
+  const auto send = [&] {
+    message.kind = raft::MessageKind::kForward;
+    message.from = options_.raft.id;
+    message.to = raft_->leader();
+    message.term = raft_->term();
+    if (!message.entries.empty()) host_.send(std::exchange(message, {}));
+    bytes = 0;
+  };
+  for (const Asked& asked : commands) {
+    const raft::Index index = message.entries.size() + 1;
+    message.entries.push_back({raft_->term(), index, raft::EntryKind::kData, asked.bytes});
+    if ((bytes += asked.bytes->size()) >= options_.raft.max_message_bytes) send();
+  }
+  send();
+}
+
+// From another member. If it cannot be taken it is lost: that member sends it again, to whoever leads then.
+void Member::forwarded(const raft::Message& message) {
+  if (raft_->role() != raft::Role::kLeader || health_ != Health::kServing) return;
+  std::vector<Asked> commands;
+  for (const raft::Entry& entry : message.entries) {
+    if (entry.data == nullptr || entry.kind != raft::EntryKind::kData) return;
+    const Result<Command> command = decode_command(*entry.data);
+    if (!command.ok() || !command->origin.has_value() || command->origin->member != message.from) return;
+    commands.push_back({*command->origin, entry.data});
+  }
+  (void)hand_in(std::move(commands));
+}
+
+// What may be lost: everything when there is another leader, else what has waited for long.
+void Member::send_again() {
+  if (raft_->leader() == raft::kNobody || health_ != Health::kServing) return;
+  const bool everything = std::exchange(sent_term_, raft_->term()) != raft_->term();
+  std::vector<Asked> commands;
+  for (auto& [number, pending] : proposals_) {
+    if (!everything && ticks_ - pending.sent_tick < static_cast<std::uint64_t>(options_.raft.election_ticks))
+      continue;
+    pending.sent_tick = ticks_;
+    commands.push_back(pending.asked);
+  }
+  if (!commands.empty()) (void)hand_in(std::move(commands));
 }
 
 void Member::read_barrier(ReadDone done) {
@@ -127,7 +203,12 @@ void Member::read_barrier(ReadDone done) {
 
 void Member::step(std::vector<raft::Message> messages) {
   if (health_ == Health::kStopped) return;
-  for (raft::Message& message : messages) raft_->step(std::move(message));
+  for (raft::Message& message : messages) {
+    if (message.kind == raft::MessageKind::kForward)
+      forwarded(message);
+    else
+      raft_->step(std::move(message));
+  }
   turn();
 }
 
@@ -170,15 +251,16 @@ void Member::tick() {
   raft_->tick();
   give_up();
   ask_again();
+  send_again();
   turn();
 }
 
 // Without a quorum nobody can say what becomes of a write, and a read is not to be served.
 void Member::give_up() {
   const auto patience = static_cast<std::uint64_t>(options_.patience_ticks);
-  while (!proposals_.empty() && ticks_ - proposals_.front().since_tick > patience) {
-    const Store::TxnDone done = std::move(proposals_.front().done);
-    proposals_.pop_front();
+  while (!proposals_.empty() && ticks_ - proposals_.begin()->second.since_tick > patience) {
+    const Store::TxnDone done = std::move(proposals_.begin()->second.done);
+    proposals_.erase(proposals_.begin());
     done(
         make_error(ErrorCode::kDeadlineExceeded, "no quorum has answered; the write may still come to pass"));
   }
@@ -213,18 +295,19 @@ void Member::ask_again() {
 // ---- what follows from it ----
 
 void Member::turn() {
-  if (const Result<void> driven = drive(); !driven.ok()) {
-    // Others may have got what this member could not keep.
-    const bool alone = sole_voter();
-    refuse_proposals(alone ? driven.error()
-                           : make_error(ErrorCode::kDeadlineExceeded, driven.error().message));
-  }
+  const Result<void> driven = drive();
+  if (driven.ok()) return;
+  if (health_ == Health::kStopped)
+    refuse_proposals(make_error(ErrorCode::kDeadlineExceeded, driven.error().message));
+  else if (sole_voter())
+    refuse_proposals(driven.error());  // it is in no log
+  // Else others may have it: it is sent again.
 }
 
 void Member::refuse_proposals(const Error& error) {
-  std::deque<Pending> refused;
+  std::map<std::uint64_t, Pending> refused;
   refused.swap(proposals_);
-  for (Pending& pending : refused) pending.done(error);
+  for (auto& [number, pending] : refused) pending.done(error);
 }
 
 // What a failure of the log means for this member and its callers.
@@ -309,12 +392,25 @@ Result<void> Member::adopt(const raft::Snapshot& snapshot) {
   state_.replace(std::move(state));
   hub_->restart(applied_.revision, applied_.compacted);
   host_.installed(applied_);
-  refuse_proposals(
-      make_error(ErrorCode::kDeadlineExceeded, "another member leads now; look before you retry"));
+  answer_what_came_with_it();
   const Result<void> begun = log_->restart(snapshot.index, snapshot.term);
   if (begun.ok()) return {};
   // The state is here and the log does not fit it: only a restart can go on from there.
   return make_error(ErrorCode::kIo, stop_member(begun.error()));
+}
+
+// What the state has already is never applied here: its results are not known.
+void Member::answer_what_came_with_it() {
+  for (auto it = proposals_.begin(); it != proposals_.end();) {
+    if (!applied_.sessions.applied(options_.raft.id, incarnation_, it->first)) {
+      ++it;
+      continue;
+    }
+    const Store::TxnDone done = std::move(it->second.done);
+    it = proposals_.erase(it);
+    done(
+        make_error(ErrorCode::kDeadlineExceeded, "it is done, with an outcome that this member did not see"));
+  }
 }
 
 std::optional<raft::Snapshot> Member::snapshot() const {
@@ -326,57 +422,43 @@ void Member::apply(const raft::Ready& ready) {
   Hub::Wakes wakes;
   Answers answers;
   for (const raft::Entry& entry : ready.committed) {
-    Result<State::Plan> plan = plan_entry(entry, state_, &applied_);
-    COX_CHECK(plan.ok());  // one of us encoded it
-    if (entry.kind == raft::EntryKind::kData && entry.data != nullptr) {
-      hub_->publish(*plan, &state_, &wakes);
-      History::record(plan->events, &unstored_);
+    Result<Planned> planned = plan_entry(entry, state_, &applied_);
+    COX_CHECK(planned.ok());  // one of us encoded it
+    State::Plan& plan = planned->plan;
+    if (entry.kind == raft::EntryKind::kData && entry.data != nullptr && !planned->repeated) {
+      hub_->publish(plan, &state_, &wakes);
+      History::record(plan.events, &unstored_);
     }
-    host_.applied(entry, *plan);
+    host_.applied(entry, plan);
     if (unstored_.size() >= kReplayRows) store_applied();
-    answer_proposals(entry, &*plan, &answers);
+    if (!planned->origin.has_value()) continue;
+    const Origin& origin = *planned->origin;
+    logged_.erase({origin.member, origin.incarnation, origin.sequence});
+    if (!planned->repeated) answer(origin, &plan, &answers);
   }
   if (!ready.committed.empty()) store_applied();
   for (const raft::ReadState& read : ready.reads)
     if (const auto it = reads_.find(read.context); it != reads_.end()) it->second.index = read.index;
-  for (auto& [proposal, result] : answers) proposal.done(std::move(result));
+  for (auto& [done, result] : answers) done(std::move(result));
   for (const auto& wake : wakes) wake();
   answer_reads();
 }
 
-// What was proposed in one term is committed from the front or not at all: of an earlier term than a
-// committed entry's, or at its index and of another term, nothing can be any more (§3.6.2).
-void Member::answer_proposals(const raft::Entry& entry, State::Plan* plan, Answers* answers) {
-  const auto lost = [&](Pending& pending) {
-    answers->emplace_back(std::move(pending),
-                          make_error(ErrorCode::kUnavailable, "another member leads now; try again"));
-  };
-  while (!proposals_.empty() && proposals_.front().term < entry.term &&
-         !raft::planted(raft::Mutant::kProposalAnsweredByIndex)) {
-    lost(proposals_.front());
-    proposals_.pop_front();
+void Member::answer(const Origin& origin, State::Plan* plan, Answers* answers) {
+  if (origin.member != options_.raft.id) return;
+  if (origin.incarnation > incarnation_) {
+    // The clock of a process of before went ahead. From here on nothing of this one's is admitted.
+    incarnation_ = origin.incarnation + 1;
+    std::map<std::uint64_t, Pending> lost;
+    lost.swap(proposals_);
+    for (auto& [number, pending] : lost)
+      answers->emplace_back(std::move(pending.done), make_error(ErrorCode::kUnavailable, "try again"));
   }
-  if (proposals_.empty()) return;
-  const bool by_index =
-      raft::planted(raft::Mutant::kProposalAnsweredByIndex) && proposals_.front().index == entry.index;
-  if (proposals_.front().term == entry.term || by_index) {
-    if (proposals_.front().index != entry.index) return;
-    answers->emplace_back(std::move(proposals_.front()), std::move(plan->result));
-    proposals_.pop_front();
-    return;
-  }
-  const auto before = [](const Pending& pending, const std::pair<raft::Term, raft::Index>& at) {
-    return std::pair(pending.term, pending.index) < at;
-  };
-  for (auto it = proposals_.begin(); it != proposals_.end();) {
-    const raft::Term term = it->term;
-    it = std::lower_bound(it, proposals_.end(), std::pair(term, entry.index), before);
-    if (it != proposals_.end() && it->term == term && it->index == entry.index) {
-      lost(*it);
-      it = proposals_.erase(it);
-    }
-    it = std::lower_bound(it, proposals_.end(), std::pair(term + 1, raft::Index{0}), before);
-  }
+  if (origin.incarnation != incarnation_) return;
+  const auto it = proposals_.find(origin.sequence);
+  if (it == proposals_.end()) return;
+  answers->emplace_back(std::move(it->second.done), std::move(plan->result));
+  proposals_.erase(it);
 }
 
 void Member::answer_reads() {
@@ -393,20 +475,23 @@ void Member::answer_reads() {
 }
 
 // What an entry does to a state, worked out but not done, and where the state is then.
-Result<State::Plan> Member::plan_entry(const raft::Entry& entry, const State& state, Applied* applied) {
+Result<Member::Planned> Member::plan_entry(const raft::Entry& entry, const State& state, Applied* applied) {
   COX_CHECK(entry.index == applied->index + 1);
-  State::Plan plan;
+  Planned out;
   if (entry.kind == raft::EntryKind::kConfiguration) {
     COX_ASSIGN_OR_RETURN(applied->configuration, raft::decode_configuration(*entry.data));
   } else if (entry.data != nullptr) {  // else a new leader's first entry
     COX_ASSIGN_OR_RETURN(Command command, decode_command(*entry.data));
-    plan = state.plan(std::move(command));
-    if (!plan.events.empty()) applied->revision = plan.result.revision;
-    applied->compacted = std::max(applied->compacted, plan.compact_to);
+    out.origin = command.origin;
+    out.repeated = command.origin.has_value() && !applied->sessions.admit(*command.origin) &&
+                   !raft::planted(raft::Mutant::kCommandTwice);
+    if (!out.repeated) out.plan = state.plan(std::move(command));
+    if (!out.plan.events.empty()) applied->revision = out.plan.result.revision;
+    applied->compacted = std::max(applied->compacted, out.plan.compact_to);
   }
   applied->index = entry.index;
   applied->term = entry.term;
-  return plan;
+  return out;
 }
 
 std::string Member::stop_member(const Error& cause) {

@@ -12,7 +12,9 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "libs/store/engine/engine.h"
@@ -39,8 +41,9 @@ struct MemberOptions {
   std::size_t log_segment_bytes = 16u << 20;
   std::size_t log_cache_bytes = 0;  // of entries, kept for members that are behind
   std::size_t checkpoint_log_bytes = 32u << 20;
-  raft::Index keep_entries = 0;  // that the state has, for members that are behind
-  int patience_ticks = 100;      // whoever waits longer for a quorum is told that it may be in vain
+  raft::Index keep_entries = 0;   // that the state has, for members that are behind
+  std::uint64_t incarnation = 1;  // of this process: no other has it, later ones have greater ones
+  int patience_ticks = 100;       // whoever waits longer for a quorum is told that it may be in vain
 };
 
 // What a member asks of whoever drives it. It is called from inside of the member's own functions and must
@@ -76,8 +79,9 @@ class Member : private raft::LogReader {
   // In an orderly way, last: whoever waits is told, and the next start will be fast.
   void close();
 
-  // Each `done` is called once, now or later: kUnavailable (this member does not lead) and kResourceExhausted
-  // (no room): nothing happened; kDeadlineExceeded: not known.
+  // Through whoever leads, once, however often it has to be sent. Each `done` is called once, now or later:
+  // kUnavailable (this member has stopped) and kResourceExhausted (no room): nothing happened;
+  // kDeadlineExceeded: not known.
   void propose(std::vector<Proposal> batch);
   // `done` is called when the state has everything that was acknowledged anywhere before this call (§6.4).
   void read_barrier(ReadDone done);
@@ -105,11 +109,15 @@ class Member : private raft::LogReader {
   const Applied& applied() const { return applied_; }
 
  private:
-  struct Pending {  // in the log, not known to be committed
-    raft::Index index = 0;
-    raft::Term term = 0;
-    std::uint64_t since_tick = 0;
+  struct Asked {
+    Origin origin;
+    raft::Payload bytes;
+  };
+  struct Pending {  // not applied here yet
+    Asked asked;
     Store::TxnDone done;
+    std::uint64_t since_tick = 0;
+    std::uint64_t sent_tick = 0;
   };
   struct Read {
     ReadDone done;
@@ -117,10 +125,16 @@ class Member : private raft::LogReader {
     std::uint64_t since_tick = 0;
     std::uint64_t asked_tick = 0;
   };
-  using Answers = std::vector<std::pair<Pending, Result<TxnResult>>>;
+  struct Planned {  // what an entry does
+    State::Plan plan;
+    std::optional<Origin> origin;
+    bool repeated = false;  // it was done before: nothing
+  };
+  using Answers = std::vector<std::pair<Store::TxnDone, Result<TxnResult>>>;
 
   static constexpr std::size_t kReplayRows = 4096;  // of one write to the engine
   static constexpr std::int64_t kRetryMs = 1000;    // after the disk was full
+  static constexpr std::size_t kMostPending = 65536;
 
   // The log, and what can be sent of the state.
   raft::Index first_index() const override { return log_->first_index(); }
@@ -136,19 +150,25 @@ class Member : private raft::LogReader {
   void start_raft();
   bool sole_voter() const;
   bool lead();
-  Result<void> accept(std::vector<Proposal>& batch);
+  Result<void> accept(const std::vector<Proposal>& batch);
+  Result<void> hand_in(std::vector<Asked> commands);
+  Result<void> log_commands(std::vector<Asked> commands);
+  void forward(const std::vector<Asked>& commands);
+  void forwarded(const raft::Message& message);
+  void send_again();
   Result<void> drive();
   Result<void> store(const raft::Ready& ready);
   Result<void> adopt(const raft::Snapshot& snapshot);
   Result<void> log_outcome(const Result<void>& outcome);
   std::string stop_member(const Error& cause);  // returns the reason
   void apply(const raft::Ready& ready);
-  void answer_proposals(const raft::Entry& entry, State::Plan* plan, Answers* answers);
+  void answer(const Origin& origin, State::Plan* plan, Answers* answers);
   void answer_reads();
+  void answer_what_came_with_it();
   void refuse_proposals(const Error& error);
   void give_up();
   void ask_again();
-  static Result<State::Plan> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
+  static Result<Planned> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
   void store_applied();
   void set_health(Health health, std::string reason);
 
@@ -168,7 +188,13 @@ class Member : private raft::LogReader {
   std::unique_ptr<raft::Raft> raft_;  // reads log_ through this
   std::unique_ptr<EngineCopy> incoming_;
 
-  std::deque<Pending> proposals_;  // by term and index
+  std::map<std::uint64_t, Pending> proposals_;  // by number
+  std::uint64_t incarnation_ = 0;
+  std::uint64_t next_proposal_ = 1;
+  raft::Term sent_term_ = 0;  // what was sent in an earlier one is sent again
+  // The leader's: what it has put into its log in this term and not applied, so that it is there once.
+  raft::Term logged_term_ = 0;
+  std::set<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>> logged_;
   std::map<std::uint64_t, Read> reads_;
   std::uint64_t next_read_ = 1;
   std::uint64_t ticks_ = 0;

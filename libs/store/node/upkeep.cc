@@ -63,9 +63,9 @@ Result<void> Member::rebuild_engine() {
     const auto entries = log_->entries(applied.index + 1, applied_.index + 1, kReplayBytes);
     if (entries.empty()) return make_error(ErrorCode::kIo, "the log cannot be read");
     for (const raft::Entry& entry : entries) {
-      COX_ASSIGN_OR_RETURN(const State::Plan plan, plan_entry(entry, state, &applied));
-      state.commit(plan);
-      History::record(plan.events, &batch);
+      COX_ASSIGN_OR_RETURN(const Planned planned, plan_entry(entry, state, &applied));
+      if (!planned.repeated) state.commit(planned.plan);
+      History::record(planned.plan.events, &batch);
       if (batch.size() >= kReplayRows) COX_RETURN_IF_ERROR(store());
     }
   }

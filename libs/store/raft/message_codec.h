@@ -3,7 +3,7 @@
 //
 //   message  := version=1 kind flags from to term index log_term commit commit_term hint
 //               context
-//               [kAppend: count entry*] [kSnapshot: index term configuration]
+//               [kAppend, kForward: count entry*] [kSnapshot: index term configuration]
 //   flags    := 1 reject | 2 transfer
 //   entry    := term kind data       indexes follow the message's: index + 1, index + 2, ...
 //

@@ -37,7 +37,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(Mutant::kCount)> kNam
     "applied-apart-from-data",
     "truncated-before-flush",
     "log-before-copied-state",
-    "proposal-answered-by-index",
+    "command-twice",
     "revision-reused",
     "watch-resumes-late",
     "bookmark-too-far",

@@ -37,7 +37,7 @@ enum class Mutant : std::uint8_t {
   kAppliedApartFromData,     // how far the state has got is stored before the rows
   kTruncatedBeforeFlush,     // the log loses what the state has, but not durably
   kLogBeforeCopiedState,     // the log begins behind a state that is not there yet
-  kProposalAnsweredByIndex,  // another leader's entry taken for one's own
+  kCommandTwice,             // sent again, and applied again
   kRevisionReused,           // after a restart, when the last write was a deletion
   kWatchResumesLate,         // by one revision
   kBookmarkTooFar,           // before its events

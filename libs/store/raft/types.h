@@ -60,6 +60,7 @@ enum class MessageKind : std::uint8_t {
   kTimeoutNow,      // §3.10: campaign at once
   kReadIndex,       // §6.4: a follower asks the leader where a read may be served
   kReadIndexReply,  // index: there
+  kForward,         // entries: what another member wants the leader to propose; not for the core
 };
 
 struct Message {
