@@ -182,7 +182,6 @@ class Group : public GroupStore {
     (void)leader();
   }
   ~Group() override {
-    retry_stop_ = true;
     for (auto& node : nodes_) node.reset();
   }
 
@@ -237,18 +236,7 @@ class Group : public GroupStore {
     COX_CHECK(false);
   }
 
-  // Nothing happened where it was refused, so that it may be tried elsewhere.
-  void txn(Txn txn, TxnDone done) override {
-    Node& at = *nodes_[static_cast<std::size_t>(leader())];
-    auto shared = std::make_shared<std::pair<Txn, TxnDone>>(std::move(txn), std::move(done));
-    at.txn(shared->first, [this, shared](Result<TxnResult> result) {
-      if (result.ok() || result.error().code != ErrorCode::kUnavailable || retry_stop_)
-        return shared->second(std::move(result));
-      std::thread([this, shared] {
-        this->txn(std::move(shared->first), std::move(shared->second));
-      }).detach();
-    });
-  }
+  void txn(Txn txn, TxnDone done) override { somebody().txn(std::move(txn), std::move(done)); }
   Result<EntryPtr> get(std::string_view key, Revision revision) const override {
     return anybody().get(key, revision);
   }
@@ -259,12 +247,7 @@ class Group : public GroupStore {
     COX_ASSIGN_OR_RETURN(auto watcher, at.watch(prefix, after));
     return std::unique_ptr<Watcher>(std::make_unique<BarrierWatcher>(at, std::move(watcher)));
   }
-  Result<void> compact(Revision revision) override {
-    for (;;) {
-      const Result<void> done = nodes_[static_cast<std::size_t>(leader())]->compact(revision);
-      if (done.ok() || done.error().code != ErrorCode::kUnavailable) return done;
-    }
-  }
+  Result<void> compact(Revision revision) override { return anybody().compact(revision); }
   void barrier(BarrierDone done) override { anybody().barrier(std::move(done)); }
   Revision revision() const override { return anybody().revision(); }
   Stats stats() const override {
@@ -311,13 +294,16 @@ class Group : public GroupStore {
     }
     return followers;
   }
-  Store& anybody() const {
+  Store& somebody() const {
     for (;;) {
-      Node* node = nodes_[turn_++ % nodes_.size()].get();
-      if (node == nullptr) continue;
-      wait_barrier(*node);
-      return *node;
+      if (Node* node = nodes_[turn_++ % nodes_.size()].get(); node != nullptr) return *node;
     }
+  }
+  // Who sees what was acknowledged anywhere.
+  Store& anybody() const {
+    Store& at = somebody();
+    wait_barrier(at);
+    return at;
   }
 
   const std::string dir_;
@@ -325,7 +311,6 @@ class Group : public GroupStore {
   const std::shared_ptr<Switchboard> board_;
   std::vector<std::unique_ptr<Node>> nodes_;
   mutable std::atomic<std::size_t> turn_{0};
-  std::atomic<bool> retry_stop_{false};
   std::uint64_t starts_ = 0;
   std::map<MemberId, PeerAddress> addresses_;
   std::map<int, TlsTransport*> tls_;  // the nodes own them

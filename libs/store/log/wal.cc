@@ -145,16 +145,26 @@ Result<void> Wal::start_segment(const Segment& segment, std::size_t size) {
 Result<void> Wal::roll(std::size_t need) {
   COX_CHECK(durable_ == last_);
   const Segment segment{last_ + 1, options_.dir + "/" + segment_name(last_ + 1)};
-  // The open segment is empty when its own space could not be kept: it is replaced in place.
-  const bool replace = !segments_.empty() && segments_.back().first == segment.first;
   const std::size_t size = std::max(options_.segment_bytes, kSegmentHeaderBytes + need);
+  // The open segment is empty, and too short for this group or could not keep its space.
+  const bool grow = !segments_.empty() && segments_.back().first == segment.first;
+  if (grow) return grow_segment(size);
   const Result<void> started = start_segment(segment, size);
   if (!started.ok()) {
-    if (!replace) (void)env_.remove(segment.path);
+    (void)env_.remove(segment.path);
     return started;
   }
-  if (!replace) segments_.push_back(segment);
+  segments_.push_back(segment);
   offset_ = kSegmentHeaderBytes;
+  capacity_ = size;
+  return {};
+}
+
+// In place: its header is durable, and without it the segment would be damaged if this went wrong.
+Result<void> Wal::grow_segment(std::size_t size) {
+  COX_RETURN_IF_ERROR(file_->allocate(size));
+  const Result<void> durable = file_->sync();
+  if (!durable.ok()) return make_error(ErrorCode::kIo, durable.error().message);
   capacity_ = size;
   return {};
 }

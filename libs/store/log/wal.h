@@ -73,6 +73,7 @@ class Wal {
   Result<void> read_segment(std::size_t i, std::uint64_t* number,
                             const std::function<bool(std::uint64_t, std::string_view)>& more, bool* stopped);
   Result<void> roll(std::size_t need);
+  Result<void> grow_segment(std::size_t size);
   Result<void> start_segment(const Segment& segment, std::size_t size);
   Result<void> undo_append();
   Error damaged(const std::string& where, const std::string& what) const;

@@ -185,6 +185,38 @@ TEST_CASE("a full disk refuses the group, keeps the log, and lets go on when the
   CHECK(Opened(env).entries.size() == written + 1);
 }
 
+TEST_CASE("an empty segment that cannot grow for a large group is as good as before") {
+  for (std::int64_t steps = -1; steps < 8; ++steps) {  // and the power may go on the way
+    CAPTURE(steps);
+    FaultEnv env(static_cast<std::uint64_t>(steps) + 30);
+    {
+      Opened log(env);
+      for (std::uint64_t n = 1; n <= 10; ++n) write_one(log.operator->(), n);
+      REQUIRE(log->reserve(4000).ok());  // a new segment
+      REQUIRE(log->segment_is_empty());
+      REQUIRE(log->truncate_prefix(10).ok());
+      env.set_space(5000);
+      if (steps >= 0) {
+        env.set_space(std::nullopt);
+        env.crash_after(steps);
+      }
+      const Result<void> grown = log->reserve(10'000);
+      if (steps < 0) {
+        REQUIRE_FALSE(grown.ok());
+        CHECK(grown.error().code == ErrorCode::kResourceExhausted);
+        write_one(log.operator->(), 11);
+      }
+    }
+    env.power_on();
+    env.set_space(std::nullopt);
+    Opened again(env);
+    REQUIRE(again.wal.ok());
+    CHECK(again.entries.size() == (steps < 0 ? 1 : 0));
+    REQUIRE(again->reserve(10'000).ok());
+    write_one(again.operator->(), steps < 0 ? 12 : 11);
+  }
+}
+
 TEST_CASE("a refused group stays refused when the power goes right after") {
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     FaultEnv env(seed);

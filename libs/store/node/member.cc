@@ -21,7 +21,6 @@ Member::~Member() = default;
 Result<void> Member::start() {
   COX_ASSIGN_OR_RETURN(applied_, history_->load(&state_));
   stored_index_ = applied_.index;
-  incarnation_ = std::max(incarnation_, applied_.sessions.incarnation(options_.raft.id) + 1);
   hub_->start(history_, applied_.revision, applied_.compacted);
   if (applied_.configuration.voters.empty() || raft::planted(raft::Mutant::kConfigurationLostOnRestart))
     applied_.configuration = options_.initial;
@@ -36,6 +35,7 @@ Result<void> Member::start() {
   COX_RETURN_IF_ERROR(drive());
   if (sole_voter()) (void)lead();  // on a full disk it cannot yet; reads are served
   if (health_ == Health::kStopped) return make_error(ErrorCode::kIo, reason_);
+  incarnation_ = std::max(incarnation_, applied_.sessions.incarnation(options_.raft.id) + 1);
   store_applied();
   checkpoint_at_bytes_ = options_.checkpoint_log_bytes;
   sample_at_ms_ = options_.clock->now_ms();

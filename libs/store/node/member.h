@@ -42,7 +42,7 @@ struct MemberOptions {
   std::size_t log_cache_bytes = 0;  // of entries, kept for members that are behind
   std::size_t checkpoint_log_bytes = 32u << 20;
   raft::Index keep_entries = 0;   // that the state has, for members that are behind
-  std::uint64_t incarnation = 1;  // of this process: no other has it, later ones have greater ones
+  std::uint64_t incarnation = 0;  // of this process: no other has it, later ones have greater ones
   int patience_ticks = 100;       // whoever waits longer for a quorum is told that it may be in vain
 };
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <future>
+#include <random>
 
 #include "libs/common/base/check.h"
 
@@ -21,6 +22,15 @@ std::size_t bytes_of(const raft::Message& message) {
   return bytes;
 }
 
+// Processes that are started one after the other have times that grow, and by chance differ if they do not.
+MemberOptions with_incarnation(MemberOptions options) {
+  if (options.incarnation == 0) {
+    const auto now_ms = static_cast<std::uint64_t>(options.clock->unix_ms());
+    options.incarnation = now_ms << 20 | (std::random_device{}() & 0xfffffu);
+  }
+  return options;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Store>> open_node(NodeOptions options) {
@@ -37,7 +47,7 @@ Node::Node(NodeOptions options)
       transport_(std::move(options.transport)),
       tick_ms_(options.tick_ms),
       clock_(*options.member.clock),
-      member_(std::move(options.member), *this),
+      member_(with_incarnation(std::move(options.member)), *this),
       state_(member_.state()),
       hub_(member_.hub()),
       history_(member_.history()) {}
