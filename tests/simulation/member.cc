@@ -38,7 +38,7 @@ Member::Member(raft::MemberId id, const raft::Configuration& initial, Outside& o
       random_(random),
       initial_(initial),
       clock_(outside),
-      env_(random.next()),
+      env_(random.next(), random.below(2) == 0 ? 64 : 512),
       disk_(store::make_memory_disk()) {}
 
 Member::~Member() = default;

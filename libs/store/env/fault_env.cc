@@ -5,8 +5,6 @@
 namespace coxswain::store {
 namespace {
 
-constexpr std::size_t kSector = 512;
-
 Error gone() { return make_error(ErrorCode::kIo, "the machine has crashed"); }
 Error broken(const char* what) {
   return make_error(ErrorCode::kIo, std::string("input/output error: ") + what);
@@ -89,7 +87,7 @@ class FaultFile : public File {
   const std::shared_ptr<FaultEnv::Inode> inode_;
 };
 
-FaultEnv::FaultEnv(std::uint64_t seed) : random_(seeded_random(seed)) {}
+FaultEnv::FaultEnv(std::uint64_t seed, std::size_t sector) : sector_(sector), random_(seeded_random(seed)) {}
 FaultEnv::~FaultEnv() = default;
 
 Result<void> FaultEnv::step() {
@@ -139,9 +137,9 @@ void FaultEnv::power_on() {
     std::string bytes = inode->durable;
     if (random_->below(4) != 0) {
       bytes.resize(random_->below(2) == 0 ? inode->now.size() : inode->durable.size(), '\0');
-      for (std::size_t at = 0; at < std::min(bytes.size(), inode->now.size()); at += kSector) {
+      for (std::size_t at = 0; at < std::min(bytes.size(), inode->now.size()); at += sector_) {
         if (random_->below(2) == 0) continue;
-        const std::size_t n = std::min({kSector, bytes.size() - at, inode->now.size() - at});
+        const std::size_t n = std::min({sector_, bytes.size() - at, inode->now.size() - at});
         std::copy_n(inode->now.begin() + static_cast<std::ptrdiff_t>(at), n,
                     bytes.begin() + static_cast<std::ptrdiff_t>(at));
       }

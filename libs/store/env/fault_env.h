@@ -2,7 +2,7 @@
 //
 // Every call that may change the disk is one step. crash_after(n) lets n more steps through; from then on
 // every call fails as if the machine had gone. power_on() then decides what survived: synced bytes always,
-// each unsynced 512-byte sector and each unsynced name by chance.
+// each unsynced sector and each unsynced name by chance.
 #pragma once
 
 #include <map>
@@ -18,7 +18,8 @@ namespace coxswain::store {
 
 class FaultEnv : public Env {
  public:
-  explicit FaultEnv(std::uint64_t seed);
+  // `sector`: what a disk writes as one piece.
+  explicit FaultEnv(std::uint64_t seed, std::size_t sector = 512);
   ~FaultEnv() override;
 
   void crash_after(std::int64_t steps);
@@ -51,6 +52,7 @@ class FaultEnv : public Env {
   Result<void> step();         // mutex_ held
   std::uint64_t used() const;  // mutex_ held
 
+  const std::size_t sector_;
   mutable std::mutex mutex_;
   std::unique_ptr<Random> random_;
   std::map<std::string, std::shared_ptr<Inode>> names_;    // as a reader sees them
