@@ -134,6 +134,8 @@ struct Stats {
   std::int64_t disk_bytes = 0;
   bool read_only = false;  // disk full: writes are refused until there is room
   std::string read_only_reason;
+  bool serving = true;  // false: reads cannot be fresh and writes not be done, for now
+  std::string not_serving_reason;
 };
 
 class Store {
