@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "libs/registry/core.h"
+#include "libs/registry/freshness.h"
 #include "libs/registry/local_exchange.h"
 #include "libs/registry/nonresource.h"
 
@@ -74,11 +75,10 @@ api::ApiResult<void> find_target(Call& call) {
   return {};
 }
 
-using Handler = void (*)(const CallPtr&);
 struct Route {
   std::string_view subresource;
   std::string_view verb;
-  Handler handler;
+  Call::Handler handler;
 };
 constexpr Route kRoutes[] = {
     {"", "get", handle_get},
@@ -101,7 +101,7 @@ constexpr Route kRoutes[] = {
     {"log", "get", handle_log},
 };
 
-Handler find_handler(const Call& call) {
+Call::Handler find_handler(const Call& call) {
   const RequestInfo& info = call.info;
   if (call.resource->kind == "SelfSubjectReview") {
     return info.verb == "create" ? handle_self_subject_review : nullptr;
@@ -117,10 +117,17 @@ Handler find_handler(const Call& call) {
   return nullptr;
 }
 
+void run_handler(const CallPtr& call) {
+  if (call->request().body.size() <= kInlineBodyBytes) return call->handler(call);
+  if (!call->core.workers.submit([call] { call->handler(call); })) {
+    respond_status(call, api::too_many_requests("too many large requests at once; try again", 1));
+  }
+}
+
 void handle_resource(const CallPtr& call) {
   if (api::ApiResult<void> found = find_target(*call); !found.ok())
     return respond_status(call, found.error());
-  const Handler handler = find_handler(*call);
+  const Call::Handler handler = find_handler(*call);
   if (handler == nullptr) {
     return respond_status(call, api::method_not_allowed(call->group_resource(), call->info.verb));
   }
@@ -143,10 +150,8 @@ void handle_resource(const CallPtr& call) {
     }
     call->dry_run = true;
   }
-  if (request.body.size() <= kInlineBodyBytes) return handler(call);
-  if (!call->core.workers.submit([call, handler] { handler(call); })) {
-    respond_status(call, api::too_many_requests("too many large requests at once; try again", 1));
-  }
+  call->handler = handler;
+  when_fresh(call, run_handler);
 }
 
 }  // namespace
