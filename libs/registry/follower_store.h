@@ -1,7 +1,9 @@
 // For tests: a store as one member of several shows it. It reads through to the leader's, but as of the
-// revision that it has applied, and its barrier waits until the test lets it pass or fail.
+// revision that it has applied. From fall_behind() on it applies nothing by itself, and its barrier waits
+// until the test lets it pass or fail.
 #pragma once
 
+#include <atomic>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -16,14 +18,14 @@ namespace coxswain::registry {
 // Thread-safe as far as a test needs it: one thread asks, the one of catch_up() or fail_barriers() answers.
 class FollowerStore : public store::Store {
  public:
-  explicit FollowerStore(store::Store& leader) : leader_(leader), applied_(leader.revision()) {}
+  explicit FollowerStore(store::Store& leader) : leader_(leader) {}
 
   Result<store::EntryPtr> get(std::string_view key, store::Revision revision) const override {
-    return leader_.get(key, revision == 0 ? applied_.load() : revision);
+    return leader_.get(key, revision == 0 ? now() : revision);
   }
   Result<store::RangeResult> range(const store::RangeRequest& request) const override {
     store::RangeRequest as_of = request;
-    if (as_of.revision == 0) as_of.revision = applied_;
+    if (as_of.revision == 0) as_of.revision = now();
     return leader_.range(as_of);
   }
   std::int64_t count(std::string_view prefix) const override { return leader_.count(prefix); }
@@ -35,23 +37,32 @@ class FollowerStore : public store::Store {
   }
   // Shows events beyond what is applied too: good enough where the test catches up first.
   Result<std::unique_ptr<store::Watcher>> watch(std::string_view prefix, store::Revision after) override {
-    return leader_.watch(prefix, after == 0 ? applied_.load() : after);
+    return leader_.watch(prefix, after == 0 ? now() : after);
   }
   Result<void> compact(store::Revision revision) override { return leader_.compact(revision); }
-  store::Revision revision() const override { return applied_; }
+  store::Revision revision() const override { return now(); }
   store::Stats stats() const override {
     store::Stats stats = leader_.stats();
+    stats.revision = now();
     const std::lock_guard lock(mutex_);
-    stats.revision = applied_;
     stats.serving = not_serving_.empty();
     stats.not_serving_reason = not_serving_;
     return stats;
   }
   void barrier(BarrierDone done) override {
-    const std::lock_guard lock(mutex_);
-    waiting_.push_back(std::move(done));
+    {
+      const std::lock_guard lock(mutex_);
+      if (behind_) return waiting_.push_back(std::move(done));
+    }
+    apply_up_to(leader_.revision());
+    done({});
   }
 
+  void fall_behind() {
+    apply_up_to(leader_.revision());
+    const std::lock_guard lock(mutex_);
+    behind_ = true;
+  }
   std::size_t waiting() const {
     const std::lock_guard lock(mutex_);
     return waiting_.size();
@@ -73,6 +84,10 @@ class FollowerStore : public store::Store {
   }
 
  private:
+  store::Revision now() const {
+    const std::lock_guard lock(mutex_);
+    return behind_ ? applied_.load() : leader_.revision();
+  }
   void answer(const Result<void>& outcome) {
     std::deque<BarrierDone> waiting;
     {
@@ -85,8 +100,9 @@ class FollowerStore : public store::Store {
   }
 
   store::Store& leader_;
-  std::atomic<store::Revision> applied_;
+  std::atomic<store::Revision> applied_{0};
   mutable std::mutex mutex_;
+  bool behind_ = false;              // guarded by mutex_
   std::deque<BarrierDone> waiting_;  // guarded by mutex_
   std::string not_serving_;          // guarded by mutex_
 };

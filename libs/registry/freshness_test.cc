@@ -38,6 +38,8 @@ struct TwoServers {
     Options options;
     options.authenticate = false;
     behind = std::make_unique<Registry>(*follower, options);
+    REQUIRE(behind->bootstrap().ok());
+    follower->fall_behind();
   }
   template <typename E = LocalExchange>
   std::shared_ptr<E> ask(const std::string& method, const std::string& target, const std::string& body = {},
@@ -306,6 +308,7 @@ TEST_CASE("a write whose outcome nobody knows is not said to have failed, nor to
   Options options;
   options.authenticate = false;
   Registry registry(silent, options);
+  REQUIRE(registry.bootstrap().ok());
   const auto exchange = std::make_shared<LocalExchange>(make_request("POST", kMaps, map_with("x", "1")));
   registry.handle(exchange);
   CHECK(exchange->status() == 504);

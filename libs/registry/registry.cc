@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "libs/registry/cluster/server_endpoints.h"
 #include "libs/registry/core.h"
 #include "libs/registry/freshness.h"
 #include "libs/registry/local_exchange.h"
@@ -10,6 +11,10 @@
 
 namespace coxswain::registry {
 namespace {
+
+// Calls from inside: how long they wait, and how often they see whether to stop.
+constexpr std::int64_t kCallTimeoutMs = 30'000;
+constexpr std::int64_t kCallLookMs = 100;
 
 constexpr std::size_t kInlineBodyBytes = 256 * 1024;  // bigger bodies are handled by the workers
 
@@ -171,16 +176,33 @@ struct Registry::Expiry {
 };
 
 Registry::Registry(store::Store& store, Options options)
-    : core_(std::make_unique<Core>(store, std::move(options))), expiry_(std::make_unique<Expiry>()) {}
+    : core_(std::make_unique<Core>(store, std::move(options))), expiry_(std::make_unique<Expiry>()) {
+  const auto ask = [this](const std::string& method, const std::string& target, const std::string& body,
+                          std::stop_token stop) { return call(method, target, body, std::move(stop)); };
+  ServerEndpoints::Settings settings;
+  settings.self = {core_->options.advertise_address, core_->options.advertise_port};
+  settings.shared = core_->options.several_servers;
+  endpoints_ = std::make_unique<ServerEndpoints>(core_->store, core_->clock, ask, std::move(settings));
+}
 
 Registry::~Registry() {
   begin_shutdown();
+  end_shutdown();
+}
+
+void Registry::begin_shutdown() {
+  core_->stopping = true;
+  endpoints_->stop();
+}
+
+void Registry::end_shutdown() {
+  core_->workers.stop();
   core_->log_threads.stop();
 }
 
-void Registry::begin_shutdown() { core_->stopping = true; }
+void Registry::handle(std::shared_ptr<http::Exchange> exchange) { serve(std::move(exchange), false); }
 
-void Registry::handle(std::shared_ptr<http::Exchange> exchange) {
+void Registry::serve(std::shared_ptr<http::Exchange> exchange, bool from_inside) {
   auto call = std::make_shared<Call>(*core_, std::move(exchange));
   call->started_ms = core_->clock.now_ms();
   call->now_unix_ms = core_->clock.unix_ms();
@@ -190,19 +212,26 @@ void Registry::handle(std::shared_ptr<http::Exchange> exchange) {
     return respond_status(call, api::unauthorized("Unauthorized"));
   }
   call->info = parse_request_info(request);
+  if (call->info.is_resource && !from_inside && !core_->bootstrapped) {
+    return respond_status(call, api::service_unavailable("the server is starting", 1));
+  }
   if (call->info.is_resource) return handle_resource(call);
   if (!handle_nonresource(call)) respond_status(call, api::page_not_found());
 }
 
 Registry::Answer Registry::call(const std::string& method, const std::string& target, const std::string& body,
-                                const std::string& content_type) {
-  http::Request request = make_request(method, target, body, content_type);
+                                std::stop_token stop) {
+  http::Request request = make_request(method, target, body);
   request.peer.common_name = "system:apiserver";
   request.peer.organizations = {"system:masters"};
   auto exchange = std::make_shared<LocalExchange>(std::move(request));
-  handle(exchange);
-  if (!exchange->wait_done()) return {504, "no answer in time"};
-  return {exchange->status(), exchange->body()};
+  serve(exchange, true);
+  for (std::int64_t waited_ms = 0; waited_ms < kCallTimeoutMs; waited_ms += kCallLookMs) {
+    if (exchange->wait_done(kCallLookMs)) return {exchange->status(), exchange->body()};
+    if (stop.stop_requested()) break;
+  }
+  exchange->close();  // nobody waits for it any more
+  return stop.stop_requested() ? Answer{503, "stopped"} : Answer{504, "no answer in time"};
 }
 
 int Registry::expire_events() {
