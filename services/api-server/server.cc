@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 #include <thread>
 
@@ -165,27 +166,35 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
     COX_RETURN_IF_ERROR(ensure_cluster_certificates(certificate_options(real, advertise)));
   }
   registry = std::make_unique<registry::Registry>(*store, registry_options);
-  if (Result<void> made = registry->bootstrap(); !made.ok()) {
-    server->shutdown(0);
-    return made;
-  }
   gate.store(registry.get(), std::memory_order_release);
-  if (!options.port_file.empty()) {
-    COX_RETURN_IF_ERROR(
-        pki::write_file_atomic(options.port_file, std::to_string(server->port()) + "\n", 0644));
-  }
-  log_info("ready", {{"address", advertise + ":" + std::to_string(server->port())},
-                     {"kubeconfig", options.data_dir + "/kubeconfig/admin.conf"}});
+  const auto start = [&](std::stop_token stop) -> Result<void> {
+    COX_RETURN_IF_ERROR(registry->bootstrap(stop));
+    if (!options.port_file.empty()) {
+      COX_RETURN_IF_ERROR(
+          pki::write_file_atomic(options.port_file, std::to_string(server->port()) + "\n", 0644));
+    }
+    log_info("ready", {{"address", advertise + ":" + std::to_string(server->port())},
+                       {"kubeconfig", options.data_dir + "/kubeconfig/admin.conf"}});
+    return {};
+  };
+  Result<void> started;
   {
+    // Beside the wait for a stop: a store without a quorum may take any time.
+    std::jthread starter([&](std::stop_token stop) {
+      started = start(stop);
+      if (!started.ok() && !stop.stop_requested()) kill(getpid(), SIGTERM);  // ends wait_for_stop
+    });
     Housekeeping housekeeping(*registry, options.event_ttl_s * 1000);
     wait_for_stop();
     log_info("stopping");
   }
   registry->begin_shutdown();
   server->shutdown(5'000);
+  registry->end_shutdown();
+  store.reset();  // answers who still waits for it: while there are a registry and a server to answer through
   server.reset();
   registry.reset();
-  store.reset();
+  if (!started.ok() && started.error().code != ErrorCode::kCancelled) return started;
   return {};
 }
 
