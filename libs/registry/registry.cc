@@ -6,6 +6,7 @@
 #include "libs/registry/core.h"
 #include "libs/registry/local_exchange.h"
 #include "libs/registry/nonresource.h"
+#include "libs/registry/store_admin.h"
 
 namespace coxswain::registry {
 namespace {
@@ -171,6 +172,7 @@ Registry::Registry(store::Store& store, Options options)
 Registry::~Registry() {
   begin_shutdown();
   core_->log_threads.stop();
+  core_->store_threads.stop();
 }
 
 void Registry::begin_shutdown() { core_->stopping = true; }
@@ -186,6 +188,7 @@ void Registry::handle(std::shared_ptr<http::Exchange> exchange) {
   }
   call->info = parse_request_info(request);
   if (call->info.is_resource) return handle_resource(call);
+  if (handle_store_admin(call)) return;
   if (!handle_nonresource(call)) respond_status(call, api::page_not_found());
 }
 
