@@ -41,7 +41,7 @@ json::Value member_json(const store::MemberView& view) {
   json::Value member = record_json(view.record);
   member.set("inGroup", view.in_group);
   member.set("votes", view.votes);
-  if (view.known_to_lag) member.set("matchIndex", view.match);
+  if (view.match_known) member.set("matchIndex", view.match);
   return member;
 }
 

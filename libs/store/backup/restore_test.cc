@@ -7,6 +7,7 @@
 #include "libs/common/base/clock.h"
 #include "libs/store/backup/live_entries.h"
 #include "libs/store/backup/restore.h"
+#include "libs/store/node/identity.h"
 #include "libs/store/node/members.h"
 #include "libs/store/open.h"
 
@@ -195,6 +196,34 @@ TEST_CASE("a store that was restored can be saved and restored again") {
   CHECK(store->count("more") == 1);
 }
 
+TEST_CASE("a directory that is restored for a group is a member's of it") {
+  const Original old;
+  RestoreOptions options = into(old.dir());
+  options.members = {{1, "h1:1"}, {2, "h2:1"}, {3, "h3:1"}};
+  options.member_id = 2;
+  options.cluster_id = "restored";
+  const auto restored = restore(old.file, options);
+  REQUIRE(restored.ok());
+  CHECK(restored->cluster_id == "restored");
+  const auto identity = load_identity(posix_env(), old.dir());
+  REQUIRE((identity.ok() && identity->has_value()));
+  CHECK((*identity)->member == 2);
+  CHECK((*identity)->cluster == "restored");
+  CHECK((*identity)->voters.size() == 3);
+  LocalStoreOptions alone;
+  alone.dir = old.dir();
+  CHECK(open_local_store(alone).error().code == ErrorCode::kInvalidArgument);
+  options.dir = old.home.path + "/alone";
+  options.members = {{2, "h2:1"}};
+  options.cluster_id.clear();
+  const auto first = restore(old.file, options);
+  options.dir += "-again";
+  const auto second = restore(old.file, options);
+  REQUIRE((first.ok() && second.ok()));
+  CHECK_FALSE(first->cluster_id.empty());
+  CHECK(first->cluster_id != second->cluster_id);
+}
+
 TEST_CASE("a snapshot can be of an older revision that is still kept") {
   Directory home;
   Revision then = 0;
@@ -267,9 +296,18 @@ TEST_CASE("options of a restore that make no sense are refused before anything i
   options.bump_revision = 0;
   CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
   options = into(old.dir());
-  options.members = {1, 1};
+  options.members = {{1, "h:1"}, {1, "h:2"}};
+  options.cluster_id = "c";
   CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
-  options.members = {};
+  options.members = {{2, "h:1"}, {3, "h:2"}};  // not this one
+  CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
+  options.members = {{1, "h:1"}, {2, "h:2"}};
+  options.cluster_id = "";
+  CHECK(restore(old.file, options).error().message.find("--cluster-id") != std::string::npos);
+  options.cluster_id = "a b";
+  CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
+  options = into(old.dir());
+  options.member_id = 2;  // of what?
   CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
   options = into(old.dir());
   options.bump_revision = INT64_MAX;
