@@ -44,11 +44,13 @@ struct Core {
 
 // One request. Kept alive by whoever will answer it.
 struct Call {
+  using Handler = void (*)(const std::shared_ptr<Call>&);
   Core& core;
   std::shared_ptr<http::Exchange> exchange;
   RequestInfo info;
   const api::schema::Resource* resource = nullptr;
   const Strategy* strategy = nullptr;
+  Handler handler = nullptr;  // what the route leads to
   UserInfo user;
   Output output;
   std::int64_t now_unix_ms = 0;
