@@ -133,8 +133,8 @@ int say_hashes(const std::vector<HashAnswer>& answers, std::int64_t revision) {
     return 1;
   }
   if (asked < answers.size()) {
-    std::fprintf(stderr, "error: %zu of %zu members could be asked; they are equal%s\n", asked,
-                 answers.size(), at.c_str());
+    std::fprintf(stderr, "error: %zu of %zu members could not be asked%s; what they say is above\n",
+                 answers.size() - asked, answers.size(), at.c_str());
     return 1;
   }
   std::printf("equal: %zu %s%s\n", asked, asked == 1 ? "member" : "members", at.c_str());
