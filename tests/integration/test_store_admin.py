@@ -208,16 +208,20 @@ def resident_bytes(process):
     return int(re.search(r"VmRSS:\s+(\d+) kB", pathlib.Path(f"/proc/{process.pid}/status").read_text()).group(1)) * 1024
 
 
+def begin_snapshot(s):
+    """A connection that asked for a snapshot and has the first bytes of the answer."""
+    connection = s.raw()
+    connection.sendall(b"GET /store/v1/snapshot HTTP/1.1\r\nHost: x\r\n\r\n")
+    equal(connection.recv(15), b"HTTP/1.1 200 OK", "the answer")
+    return connection
+
+
 def test_a_reader_that_stops_costs_nothing(s):
     connection = s.connect()
     for n in range(120):
         equal(s.put_map(f"big-{n}", {"v": "y" * 900_000}, connection=connection).status, 201, "a big write")
     before = resident_bytes(s.process)
-    stuck = []
-    for _ in range(3):
-        one = s.raw()
-        one.sendall(b"GET /store/v1/snapshot HTTP/1.1\r\nHost: x\r\n\r\n")
-        stuck.append(one)
+    stuck = [begin_snapshot(s) for _ in range(3)]
     time.sleep(2)
     grown = resident_bytes(s.process) - before
     check(grown < 40 << 20, f"three readers of 108 MB who read nothing: {grown >> 20} MiB more")
@@ -226,6 +230,9 @@ def test_a_reader_that_stops_costs_nothing(s):
     check(time.monotonic() - began < 2, "writes go on")
     coxctl(s, "store", "snapshot", "save", s.home / "beside.snap")
     check(s.home.joinpath("beside.snap").stat().st_size > 100 << 20, "another one saves everything")
+    stuck.append(begin_snapshot(s))
+    refused = s.call("GET", "/store/v1/hash")
+    equal((refused.status, refused.json()["reason"]), (429, "TooManyRequests"), "a fifth is one too many")
     for one in stuck:
         one.close()
     wait_until("their places are free", 20, lambda: s.call("GET", "/store/v1/hash").status == 200)
@@ -379,6 +386,31 @@ def test_members_of_a_group(s, group):
     check("removed" in coxctl(one, "store", "member", "list"), "the list remembers")
     check("not found" in coxctl(one, "store", "member", "remove", 77, code=1), "an unknown member")
     coxctl(one, "store", "transfer-leader", 77, code=1)
+
+
+@with_group
+def test_without_a_quorum(s, group):
+    one = group.members[1]
+    put_maps(one, "m", 10)
+    wait_until("all agree", 20, lambda: "equal: 3 members" in coxctl(one, "store", "hash"))
+    for id in (2, 3):
+        group.members[id].stop(signal.SIGKILL)
+    wait_until("it notices", 20, lambda: rows(coxctl(one, "store", "status"))["1"]["HEALTH"] != "ok")
+    table = rows(coxctl(one, "store", "status"))
+    equal([table[i]["HEALTH"] for i in ("2", "3")], ["unreachable"] * 2, "the others")
+    snapshot = s.home / "alone.snap"
+    for command in (["snapshot", "save", snapshot], ["member", "add", "x", "--peer-address", "127.0.0.1:1"],
+                    ["transfer-leader", "2"], ["compact", "5"]):
+        said = coxctl(one, "store", *command, code=1)
+        check("coxctl store status" in said, f"{command} says what to do: {said}")
+    check(not snapshot.exists(), "no file")
+    coxctl(one, "store", "snapshot", "save", snapshot, "--local")
+    other = restored_server(one, snapshot)
+    try:
+        other.start()
+        equal(len(maps(other)), 10, "what the one that was left had")
+    finally:
+        other.remove()
 
 
 @with_group
