@@ -83,6 +83,7 @@ def test_save_under_load_and_restore(s):
     said = coxctl(s, "store", "snapshot", "save", snapshot)
     wait_until("they go on", 10, lambda: len(load.acknowledged) > len(known) + 200)
     load.end()
+    page = s.call("GET", MAPS + "?limit=5").json()["metadata"]["continue"]
     saved = int(re.search(r"revision (\d+),", said).group(1))
     check(max(known.values()) <= saved, f"everything acknowledged before is in it: {max(known.values())} <= {saved}")
     check(load.slowest < 2, f"nobody was held up: {load.slowest:.2f} s")
@@ -110,6 +111,9 @@ def test_save_under_load_and_restore(s):
             status = json.loads(answer.body.splitlines()[0])
             status = status.get("object", status)
             equal((status["code"], status["reason"]), (410, "Expired"), f"a watch from {old}")
+        equal(other.call("GET", f"{MAPS}?limit=5&continue={page}").status, 410, "the next page of a list of before")
+        equal(other.call("GET", f"{MAPS}?limit=5&resourceVersion={latest}&resourceVersionMatch=NotOlderThan").status, 200,
+              "a list that may be newer")
         stale["data"]["v"] = "changed"
         updated = other.call("PUT", MAPS + "/before-8", stale)
         equal(updated.status, 200, "an update by the resourceVersion of before")

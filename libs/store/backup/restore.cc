@@ -1,5 +1,6 @@
 #include "libs/store/backup/restore.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <optional>
@@ -58,6 +59,12 @@ Result<std::optional<Identity>> plan_new_identity(const RestoreOptions& options)
   return std::optional<Identity>(std::move(identity));
 }
 
+bool is_of_a_store(const std::string& name) {
+  constexpr std::string_view kNames[] = {"LOCK", "FORMAT", "FORMAT.new", "MEMBER",     "MEMBER.new",
+                                         "raft", "state",  "state.copy", "state.adopt"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
+}
+
 // Nothing that could be anybody's data is ever replaced.
 Result<void> check_free(Env& env, const std::string& dir) {
   const auto names = env.list(dir);
@@ -113,8 +120,13 @@ Result<void> Restore::Work::prepare() {
                       "another restore into " + options.dir + " is running; wait for it");
   }
   lock = *std::move(locked);
-  ours = true;
   COX_ASSIGN_OR_RETURN(const std::vector<std::string> left, env.list(dir));
+  for (const std::string& name : left) {
+    if (is_of_a_store(name)) continue;
+    return make_error(ErrorCode::kAlreadyExists,
+                      dir + " has " + name + ", which no restore made; move it away first");
+  }
+  ours = true;
   for (const std::string& name : left)
     if (name != "LOCK") COX_RETURN_IF_ERROR(remove_tree(dir + "/" + name));
   return {};
