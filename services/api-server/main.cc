@@ -51,6 +51,10 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--io-threads", options.io_threads, "Threads that serve connections")->capture_default_str();
   app.add_option("--port-file", options.port_file, "Write the port here once ready (for --secure-port 0)");
+  app.add_option(
+      "--shared-port", options.shared_port,
+      "One more HTTPS port, which the other api-servers of this machine listen on, too: whoever lives "
+      "answers. Kubeconfigs lead there");
   app.add_option("--initial-cluster", options.initial_cluster,
                  "All members of the store's group as ID=HOST:PORT,... (default: this api-server is alone)");
   app.add_option("--member-id", options.member_id, "Which of them this one is");

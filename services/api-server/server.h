@@ -22,6 +22,7 @@ struct ServerOptions {
   std::int64_t event_ttl_s = 3600;
   std::string port_file;  // when set, the port is written there once ready
   int io_threads = 2;
+  std::uint16_t shared_port = 0;  // of all api-servers of this machine; 0: none
 
   // A member of a group (docs/store.md); empty initial_cluster: this api-server is alone.
   std::string initial_cluster;  // ID=HOST:PORT,...
