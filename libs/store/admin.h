@@ -35,10 +35,10 @@ struct MemberRecord {
 
 struct MemberView {
   MemberRecord record;
-  bool in_group = false;      // by the group's configuration; what `record` asks for follows
-  bool votes = false;         // by the configuration
-  bool known_to_lag = false;  // the leader's: `match` is of now
-  std::uint64_t match = 0;    // the last entry that it surely has
+  bool in_group = false;     // by the group's configuration; what `record` asks for follows
+  bool votes = false;        // by the configuration
+  bool match_known = false;  // only the leader knows, and not of itself
+  std::uint64_t match = 0;   // the last entry that it surely has
 };
 
 // As this member sees it.

@@ -65,12 +65,6 @@ struct GroupStoreOptions {
   std::function<void(const std::string&)> on_event;  // one line for the log; any thread
 };
 
-// A store, and what its operator asks of it. Both are the same object's; `admin` lives as long as `store`.
-struct OpenedGroup {
-  std::unique_ptr<Store> store;
-  StoreAdmin* admin = nullptr;
-};
-
 // Nothing survives the object. For tests and for measuring what durability costs.
 Result<std::unique_ptr<Store>> open_memory_store(MemoryStoreOptions options = {});
 
@@ -85,6 +79,9 @@ Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options);
 // the list of members makes no sense), kPermissionDenied (certificates). It opens without a quorum: until
 // there is one, writes and barrier() wait or fail, and stats() says so. Destroying it hands leadership over
 // first.
-Result<OpenedGroup> open_group_store(GroupStoreOptions options);
+Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options);
+
+// What the operator asks of it; the same object, of the same life. Null: that store has no such thing.
+StoreAdmin* admin_of(Store& store);
 
 }  // namespace coxswain::store

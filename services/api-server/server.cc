@@ -18,6 +18,7 @@
 #include "libs/registry/registry.h"
 #include "libs/store/open.h"
 #include "services/api-server/certificates.h"
+#include "services/api-server/open_store.h"
 
 namespace coxswain::apiserver {
 namespace {
@@ -61,21 +62,6 @@ Result<registry::ClusterSettings> cluster_settings(const ServerOptions& options)
   settings.node_port_first = static_cast<std::int32_t>(*first);
   settings.node_port_last = static_cast<std::int32_t>(*last);
   return settings;
-}
-
-Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options) {
-  if (options.store_backend == "memory") {
-    store::MemoryStoreOptions memory;
-    memory.limits = store_limits(options);
-    return store::open_memory_store(memory);
-  }
-  if (options.store_backend != "local") {
-    return make_error(ErrorCode::kInvalidArgument, "--store-backend must be local or memory");
-  }
-  store::LocalStoreOptions local;
-  local.dir = options.data_dir + "/store";
-  local.limits = store_limits(options);
-  return store::open_local_store(local);
 }
 
 // Expires events once a minute.
@@ -147,6 +133,7 @@ CertificateOptions certificate_options(const ServerOptions& options, const std::
   out.data_dir = options.data_dir;
   out.advertise_address = advertise;
   out.port = options.port;
+  out.member_id = options.initial_cluster.empty() ? 0 : options.member_id;
   if (const auto range = registry::parse_ipv4_range(options.service_cluster_ip_range)) {
     out.service_ip = registry::format_ipv4(range->base + 1);
   }
@@ -170,12 +157,13 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
       options.advertise_address.empty() ? default_address() : options.advertise_address;
   COX_ASSIGN_OR_RETURN(ServerCertificates certificates,
                        ensure_cluster_certificates(certificate_options(options, advertise)));
-  COX_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, open_store(options));
+  COX_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, open_store(options, certificates, advertise));
 
   registry::Options registry_options;
   registry_options.settings = settings;
   registry_options.advertise_address = advertise;
   registry_options.event_ttl_ms = options.event_ttl_s * 1000;
+  registry_options.store_admin = store::admin_of(*store);
   registry_options.kubelet_client.ca_pem_path = certificates.ca.certificate_path;
   registry_options.kubelet_client.certificate_pem_path = certificates.kubelet_client.certificate_path;
   registry_options.kubelet_client.key_pem_path = certificates.kubelet_client.key_path;

@@ -88,7 +88,10 @@ class Member : private raft::LogReader {
   void step(std::vector<raft::Message> messages);  // one write and fsync for all of them
   // A kSnapshot message, with the rows of the state it speaks of, from an image() of the sender's engine.
   void install(raft::Message message, std::unique_ptr<EngineCopy> copy);
-  void hand_over();  // to whoever has most of the log, if this member leads
+  // To `to`, or to whoever has most of the log: at once if this member leads, else the leader is asked to.
+  void hand_over(raft::MemberId to = raft::kNobody);
+  // Towards `target` (plan_change() of raft().configuration()); kNotAllowed and kBusy: later, perhaps.
+  raft::Outcome change_members(const raft::Configuration& target);
   void report_unreachable(raft::MemberId id);
   void report_state(raft::MemberId id, bool arrived);  // that was sent
   void tick();
@@ -155,7 +158,9 @@ class Member : private raft::LogReader {
   Result<void> log_commands(std::vector<Asked> commands);
   void forward(const std::vector<Asked>& commands);
   void forwarded(const raft::Message& message);
-  void send_again();
+  void transfer(raft::MemberId to);
+  void follow_leader();
+  void send_again(bool everything);
   Result<void> drive();
   Result<void> store(const raft::Ready& ready);
   Result<void> adopt(const raft::Snapshot& snapshot);
@@ -166,8 +171,10 @@ class Member : private raft::LogReader {
   void answer_reads();
   void answer_what_came_with_it();
   void refuse_proposals(const Error& error);
+  void refuse_reads(const Error& error);
+  void refuse_all();
   void give_up();
-  void ask_again();
+  void ask_again(bool everything);
   static Result<Planned> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
   void store_applied();
   void set_health(Health health, std::string reason);
@@ -191,7 +198,7 @@ class Member : private raft::LogReader {
   std::map<std::uint64_t, Pending> proposals_;  // by number
   std::uint64_t incarnation_ = 0;
   std::uint64_t next_proposal_ = 1;
-  raft::Term sent_term_ = 0;  // what was sent in an earlier one is sent again
+  raft::Term followed_term_ = 0;  // whose leader was asked everything
   // The leader's: what it has put into its log in this term and not applied, so that it is there once.
   raft::Term logged_term_ = 0;
   std::set<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>> logged_;
