@@ -115,6 +115,33 @@ def test_any_one_may_die(s):
         leads_to(c, [a, c], 3)
 
 
+@starts_itself
+def test_one_that_was_stopped_tells_nothing_old(s):
+    with Group(s) as members:
+        for member in members:
+            member.spawn()
+        for member in members:
+            member.wait_started()
+        one = f"{MAPS}/m"
+        equal(members[0].put_map("m", {"n": "0"}).status, 201, "a write")
+        for n, sleeper in enumerate(members * 2, 1):  # whoever leads is among them
+            other = members[n % 3]
+            sleeper.process.send_signal(signal.SIGSTOP)
+            try:
+                body = {"metadata": {"name": "m"}, "data": {"n": str(n)}}
+                wait_until("a write by another server", 15, lambda: other.call("PUT", one, body).status == 200)
+            finally:
+                sleeper.process.send_signal(signal.SIGCONT)
+            good, deadline = 0, time.monotonic() + 15
+            while good < 20 and time.monotonic() < deadline:
+                answer = sleeper.call("GET", one)
+                check(answer.status in (200, 503), f"{answer.status}: {answer.body}")
+                if answer.status == 200:
+                    good += 1
+                    equal(answer.json()["data"], {"n": str(n)}, "what the one that was stopped reads")
+            check(good == 20, "it serves again")
+
+
 def survive_the_death_of(s, members):
     a, b, c = members
     s.port = b.port  # who is asked
