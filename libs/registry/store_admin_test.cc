@@ -63,11 +63,16 @@ class FakeAdmin : public store::StoreAdmin {
   }
   Result<std::unique_ptr<store::EngineImage>> image() const override {
     if (!failure.message.empty()) return failure;
+    if (stale_images > 0) {
+      --stale_images;
+      return store::open_memory_engine()->image();
+    }
     return engine_->image();
   }
 
   std::string asked;
-  Error failure;  // without a message: none
+  Error failure;                 // without a message: none
+  mutable int stale_images = 0;  // so many come first that have nothing yet
 
  private:
   void answer(MemberDone done, const MemberRecord& record) {
@@ -318,6 +323,22 @@ TEST_CASE("the hash of a revision stays as it is while the store goes on") {
       cluster.json("POST", "/store/v1/compact", 200, R"({"revision":")" + std::to_string(now) + "\"}");
   CHECK(compacted.get_int("compactedRevision", 0) == now);
   CHECK(cluster.json("GET", "/store/v1/hash?revision=" + at, 410).get_string("reason") == "Expired");
+}
+
+TEST_CASE("what is read is never older than what was acknowledged, though the engine follows") {
+  Administered cluster;
+  const json::Value hash = cluster.json("GET", "/store/v1/hash", 200);
+  const std::string at = std::to_string(hash.get_int("revision", 0));
+  for (const std::string& target : {std::string("/store/v1/hash"), "/store/v1/hash?revision=" + at}) {
+    cluster.admin.stale_images = 3;
+    CHECK(cluster.json("GET", target, 200).get_string("hash") == hash.get_string("hash"));
+    CHECK(cluster.admin.stale_images == 0);
+  }
+  cluster.admin.stale_images = 3;
+  const auto answer = cluster.send("GET", "/store/v1/snapshot");
+  store::SnapshotDecoder decoder({});
+  REQUIRE(decoder.feed(answer->body()).ok());
+  CHECK(std::to_string(decoder.finish()->header.revision) == at);
 }
 
 TEST_CASE("a snapshot that cannot be taken is a Status, and a client that leaves ends it") {

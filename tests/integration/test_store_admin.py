@@ -157,6 +157,45 @@ def test_damage_is_refused(s):
     check((target / "store/FORMAT").exists(), "the whole one is restored there")
 
 
+def test_a_restore_that_is_killed(s):
+    """At random moments: the directory is not there, or all of it is."""
+    connection = s.connect()
+    for n in range(40):
+        s.put_map(f"big-{n}", {"v": "y" * 900_000}, connection=connection)
+    snapshot, target = s.home / "a.snap", s.home / "target"
+    coxctl(s, "store", "snapshot", "save", snapshot)
+    s.stop()
+    (target / "pki").mkdir(parents=True, mode=0o700)
+    for name in ("ca.crt", "ca.key"):
+        shutil.copy(s.data / "pki" / name, target / "pki" / name)
+    command = [str(a) for a in (pathlib.Path(s.binary).with_name("coxctl"), "store", "snapshot", "restore", snapshot,
+                                "--data-dir", target)]
+    began = time.monotonic()
+    subprocess.run(command, check=True, capture_output=True)
+    takes = time.monotonic() - began
+    shutil.rmtree(target / "store")
+    s.data = target  # the same server, on what is restored
+    rng = random.Random(int(os.environ.get("COXSWAIN_SEED", "20261121")))
+    cut_off = whole = 0
+    for _ in range(25):
+        restoring = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.random() * takes * 1.2)
+        restoring.kill()
+        restoring.wait()
+        if not (target / "store").exists():
+            cut_off += 1
+            continue
+        whole += 1
+        check(not (target / "store.restoring").exists(), "it has the one name only")
+        s.start()
+        equal(len(maps(s)), 40, "all of it")
+        s.stop()
+        shutil.rmtree(target / "store")
+    check(cut_off > 3 and whole > 0, f"some were cut off, others not: {cut_off} and {whole}")
+    subprocess.run(command, check=True, capture_output=True)
+    check((target / "store/FORMAT").exists(), "the next attempt is not in the way of what was left")
+
+
 def test_nothing_is_replaced(s):
     put_maps(s, "m", 3)
     snapshot = s.home / "a.snap"
