@@ -35,9 +35,11 @@ struct Core {
   Metrics metrics;
   WorkerPool workers;
   StreamThreads log_threads;
+  StreamThreads store_threads;            // snapshots, hashes, compactions
   std::atomic<bool> stopping{false};      // readyz fails, watches end
   std::atomic<bool> bootstrapped{false};  // system objects exist
   std::atomic<std::int64_t> log_streams{0};
+  std::atomic<std::int64_t> store_tasks{0};  // of store_threads
 };
 
 // One request. Kept alive by whoever will answer it.

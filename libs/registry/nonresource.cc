@@ -231,7 +231,7 @@ bool handle_openapi(const CallPtr& call, std::string_view path) {
 void respond_root(const CallPtr& call) {
   json::Value paths = json::Value::array();
   for (const char* path : {"/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3",
-                           "/readyz", "/version"}) {
+                           "/readyz", "/store/v1", "/version"}) {
     paths.push_back(path);
   }
   respond_json(call, 200, json::Value::object({{"paths", std::move(paths)}}));

@@ -8,6 +8,7 @@
 #include "libs/registry/freshness.h"
 #include "libs/registry/local_exchange.h"
 #include "libs/registry/nonresource.h"
+#include "libs/registry/store_admin.h"
 
 namespace coxswain::registry {
 namespace {
@@ -198,6 +199,7 @@ void Registry::begin_shutdown() {
 void Registry::end_shutdown() {
   core_->workers.stop();
   core_->log_threads.stop();
+  core_->store_threads.stop();
 }
 
 void Registry::handle(std::shared_ptr<http::Exchange> exchange) { serve(std::move(exchange), false); }
@@ -216,6 +218,7 @@ void Registry::serve(std::shared_ptr<http::Exchange> exchange, bool from_inside)
     return respond_status(call, api::service_unavailable("the server is starting", 1));
   }
   if (call->info.is_resource) return handle_resource(call);
+  if (handle_store_admin(call)) return;
   if (!handle_nonresource(call)) respond_status(call, api::page_not_found());
 }
 

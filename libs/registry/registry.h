@@ -13,6 +13,7 @@
 #include "libs/http/client.h"
 #include "libs/http/server.h"
 #include "libs/registry/strategy.h"
+#include "libs/store/admin.h"
 #include "libs/store/store.h"
 
 namespace coxswain::registry {
@@ -28,9 +29,10 @@ struct Options {
   http::ClientOptions kubelet_client;
   std::int64_t event_ttl_ms = 3'600'000;
   std::int64_t bookmark_interval_ms = 60'000;
-  int workers = 2;           // threads for long work (tables, huge bodies)
-  Clock* clock = nullptr;    // null: the system's
-  Random* random = nullptr;  // null: the system's
+  int workers = 2;                           // threads for long work (tables, huge bodies)
+  store::StoreAdmin* store_admin = nullptr;  // not owned, lives as long as the store; null: it has none
+  Clock* clock = nullptr;                    // null: the system's
+  Random* random = nullptr;                  // null: the system's
 };
 
 struct Core;
