@@ -180,13 +180,17 @@ class Cluster:
             wait_until(f"member {member.slot} is ready", max(0.5, deadline - time.monotonic()),
                        lambda slot=member.slot: self.ready(slot), 0.05)
 
-    def status(self, slot):
-        """What a member says of the group; None: nothing, or it has no such endpoint."""
+    def try_call(self, slot, method, path, body=None, timeout_s=2.0):
+        """The parsed answer; None: there was none, or a refusal."""
         try:
-            code, body = self.call(slot, "GET", "/store/v1/status", timeout_s=0.5)
+            code, answer = self.call(slot, method, path, body, timeout_s)
         except (OSError, http.client.HTTPException):
             return None
-        return body if code == 200 and isinstance(body, dict) else None
+        return answer if code < 300 and isinstance(answer, dict) else None
+
+    def status(self, slot):
+        """What a member says of the group; None: nothing."""
+        return self.try_call(slot, "GET", "/store/v1/status", timeout_s=0.5)
 
     def leader(self):
         """The slot that leads, by whoever knows of the latest term. None: nobody, or nobody says so."""

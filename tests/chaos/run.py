@@ -16,6 +16,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 
+import nemesis  # noqa: E402
 import schedule  # noqa: E402
 
 INSIDE = "COXSWAIN_CHAOS_INSIDE"
@@ -27,8 +28,11 @@ def parse():
     parser.add_argument("--schedules", type=int, default=48, help="how many (default 48)")
     parser.add_argument("--from", type=int, default=1, dest="first", help="the first one's seed (default 1)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of load and faults in each (default 4)")
+    parser.add_argument("--only", default="", choices=sorted(nemesis.FAULTS), metavar="FAULT",
+                        help=f"this fault alone in every schedule: {', '.join(sorted(nemesis.FAULTS))}")
     parser.add_argument("--api-server", default=str(ROOT / "build/bin/api-server"))
     parser.add_argument("--results", help="where a failed schedule's folder goes (default: a new one in /tmp)")
+    parser.add_argument("--verbose", action="store_true", help="what went wrong for clients, after each schedule")
     parser.add_argument("--plant", choices=("stale-reads", "old-disks"),
                         help="break something on purpose: the run must then fail")
     return parser.parse_args()

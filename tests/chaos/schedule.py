@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import statistics
 import time
+from collections import Counter
 
 import nemesis
 from checker import check_history
@@ -100,7 +101,7 @@ class Load:
 
 
 class Numbers:
-    """What is measured over all schedules."""
+    """What is measured over all schedules; what a fault costs, where it was the only one."""
 
     def __init__(self):
         self.after = {}  # mark -> [ms until a write that began after it was acknowledged]
@@ -154,9 +155,10 @@ def one_schedule(cluster, seed, strikes, options, numbers):
         answered = [op for op in load.history.ops if op.began < ended and op.outcome in ("ok", "refused", "failed")]
         rate = len(answered) / ((ended - began) / 1e9)
         violations = check_history(load.history)
-        numbers.note(load.history, marks, len(answered), (ended - began) / 1e9)
+        numbers.note(load.history, marks if len(strikes) == 1 else [], len(answered), (ended - began) / 1e9)
         resumed = sum(w.resumed for w in load.watchers)
-        story = (f"{len(load.history.ops)} ops, {rate:.0f}/s, gap {longest_gap_ms(load.history, began, ended):.0f} ms, "
+        outcomes = Counter(op.outcome for op in load.history.ops)
+        story = (f"{len(load.history.ops)} ops ({outcomes['failed']} failed, {outcomes['unknown']} unknown), {rate:.0f}/s, gap {longest_gap_ms(load.history, began, ended):.0f} ms, "
                  f"healed in {recovery_s:.1f} s, {resumed} watches resumed")
     except (Failure, OSError, http.client.HTTPException) as error:
         violations.append(f"progress: {error}")
@@ -211,9 +213,13 @@ def run_all(options):
                 remove(cluster)
             cluster, age = new_cluster(options, network, seed), 0
         age += 1
-        strikes = nemesis.draw(seed, options.seconds)
+        strikes = nemesis.draw(seed, options.seconds, options.only)
         story, violations, load = one_schedule(cluster, seed, strikes, options, numbers)
         print(f"seed {seed}: {' '.join(map(str, strikes))} | {story} | {'FAILED' if violations else 'ok'}", flush=True)
+        if options.verbose:
+            print("\n".join(f"    {n} x {reason}" for reason, n in Counter(
+                f"{op.outcome} {op.kind} m{op.slot}: {op.reason}" for op in load.history.ops
+                if op.outcome in ("failed", "unknown")).most_common(10)))
         if violations:
             failed.append(seed)
             for violation in violations:
