@@ -180,9 +180,8 @@ void Member::forwarded(const raft::Message& message) {
 }
 
 // What may be lost: everything when there is another leader, else what has waited for long.
-void Member::send_again() {
+void Member::send_again(bool everything) {
   if (raft_->leader() == raft::kNobody || health_ != Health::kServing) return;
-  const bool everything = std::exchange(sent_term_, raft_->term()) != raft_->term();
   std::vector<Asked> commands;
   for (auto& [number, pending] : proposals_) {
     if (!everything && ticks_ - pending.sent_tick < static_cast<std::uint64_t>(options_.raft.election_ticks))
@@ -275,8 +274,10 @@ void Member::tick() {
   ++ticks_;
   raft_->tick();
   give_up();
-  ask_again();
-  send_again();
+  const std::pair heard{raft_->term(), raft_->leader()};
+  const bool everything = std::exchange(heard_, heard) != heard;
+  ask_again(everything);
+  send_again(everything);
   turn();
 }
 
@@ -301,11 +302,12 @@ void Member::give_up() {
 }
 
 // A read that was lost on its way gets a fresh context: an answer to an old one may speak of an old quorum.
-void Member::ask_again() {
+void Member::ask_again(bool everything) {
+  if (raft_->leader() == raft::kNobody) return;
   std::vector<std::uint64_t> lost;
   for (const auto& [context, read] : reads_) {
-    if (!read.index.has_value() &&
-        ticks_ - read.asked_tick >= static_cast<std::uint64_t>(options_.raft.election_ticks))
+    if (read.index.has_value()) continue;
+    if (everything || ticks_ - read.asked_tick >= static_cast<std::uint64_t>(options_.raft.election_ticks))
       lost.push_back(context);
   }
   for (const std::uint64_t context : lost) {
