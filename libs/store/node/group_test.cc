@@ -9,6 +9,7 @@
 
 #include "libs/store/conformance/group_store.h"
 #include "libs/store/conformance/stores.h"
+#include "libs/store/env/fault_env.h"
 
 namespace coxswain::store::testing {
 namespace {
@@ -187,6 +188,50 @@ TEST_CASE("a read that waits for a leader goes on as soon as there is one") {
   std::sort(waited_ms.begin(), waited_ms.end());
   CAPTURE(waited_ms);
   CHECK(waited_ms[6] <= 60);  // two thirds within three ticks
+}
+
+TEST_CASE("a leader whose disk is full leaves the lead to somebody who can write") {
+  const TempDir dir;
+  std::vector<std::unique_ptr<FaultEnv>> disks;
+  GroupOptions options;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    disks.push_back(std::make_unique<FaultEnv>(i));
+    options.logs.push_back(disks.back().get());
+  }
+  const auto group = open_group(dir.path(), options);
+  must_put(*group, "k", "before");
+  const int full = group->leader();
+  disks[static_cast<std::size_t>(full)]->set_space(0);
+  Store& other = group->member((full + 1) % 3);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  int written = 0;
+  while (written < 200 && std::chrono::steady_clock::now() < deadline)
+    written += other.txn_wait({{}, {put("k", std::string(1000, 'x'))}}).ok() ? 1 : 0;
+  CHECK(written == 200);  // beyond what was left of the log's last file
+  CHECK(group->leader() != full);
+  disks[static_cast<std::size_t>(full)]->set_space(std::nullopt);
+  CHECK(content(group->member(full)) == content(other));
+}
+
+TEST_CASE("the lead goes to somebody who is there") {
+  const TempDir dir;
+  const auto group = open_group(dir.path(), {});
+  must_put(*group, "k", "v");
+  const int leader = group->leader();
+  for (int i = 0; i < 3; ++i)
+    while (!barrier(group->member(i)).ok()) {
+    }
+  group->stop(leader == 2 ? 1 : 2);                              // it has everything, and the highest id
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));  // so that it is missed
+  REQUIRE(group->leader() == leader);
+  std::promise<Result<std::uint64_t>> promise;
+  admin_of(group->member(leader))->transfer_leader(0, [&](Result<std::uint64_t> outcome) {
+    promise.set_value(std::move(outcome));
+  });
+  const Result<std::uint64_t> moved = promise.get_future().get();
+  INFO((moved.ok() ? "" : moved.error().message));
+  CHECK(moved.ok());
+  CHECK(group->leader() == (leader == 0 ? 1 : 0));
 }
 
 TEST_CASE("readers anywhere see what was acknowledged before they asked, while leaders come and go") {

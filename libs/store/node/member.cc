@@ -231,12 +231,13 @@ void Member::hand_over(raft::MemberId to) {
 
 void Member::transfer(raft::MemberId to) {
   if (raft_->role() != raft::Role::kLeader) return;
-  raft::Index most = 0;
   if (to == raft::kNobody) {
+    std::pair<bool, raft::Index> best{false, 0};  // who has been heard of, then who has most
     for (const auto& [id, progress] : raft_->progress()) {
-      if (!raft_->configuration().is_voter(id) || progress.match() < most) continue;
+      const std::pair found{progress.recently_active, progress.match()};
+      if (!raft_->configuration().is_voter(id) || found < best) continue;
       to = id;
-      most = progress.match();
+      best = found;
     }
   }
   if (to != raft::kNobody) (void)raft_->transfer_leadership(to);
@@ -278,7 +279,16 @@ void Member::tick() {
   const bool everything = std::exchange(heard_, heard) != heard;
   ask_again(everything);
   send_again(everything);
+  step_aside();
   turn();
+}
+
+// A leader that cannot store keeps everybody from writing.
+void Member::step_aside() {
+  if (health_ != Health::kReadOnly || raft_->role() != raft::Role::kLeader || sole_voter()) return;
+  if (ticks_ < aside_tick_) return;
+  aside_tick_ = ticks_ + static_cast<std::uint64_t>(options_.raft.election_ticks);
+  transfer(raft::kNobody);
 }
 
 // Without a quorum nobody can say what becomes of a write, and a read is not to be served.

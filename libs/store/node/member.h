@@ -175,6 +175,7 @@ class Member : private raft::LogReader {
   void refuse_all();
   void give_up();
   void ask_again(bool everything);
+  void step_aside();
   static Result<Planned> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
   void store_applied();
   void set_health(Health health, std::string reason);
@@ -205,6 +206,7 @@ class Member : private raft::LogReader {
   std::map<std::uint64_t, Read> reads_;
   std::uint64_t next_read_ = 1;
   std::uint64_t ticks_ = 0;
+  std::uint64_t aside_tick_ = 0;   // not before, step_aside()
   std::size_t refused_bytes_ = 0;  // what the last group needed
 
   Applied applied_;
