@@ -7,6 +7,7 @@ import shutil
 import signal
 import ssl
 import subprocess
+import threading
 import time
 
 from checks import Failure, check, wait_until
@@ -28,6 +29,7 @@ class Member:
         self.ip, self.data = ip_of(slot), self.home / "data"
         self.peer = f"{self.ip}:{PEER_PORT}"
         self.process, self.expected_exit, self.joins = None, False, []
+        self.filler, self.room = None, None
 
     def running(self):
         return self.process is not None and self.process.poll() is None
@@ -57,17 +59,29 @@ class Member:
         check(code == 0, f"member {self.slot} ended with {code} after SIGTERM")
 
     def fill_disk(self):
-        """Leaves no block free."""
+        """Leaves no block free, and takes what the store gives back: as others on the same disk would."""
+        if self.filler is None:
+            self.room = threading.Event()
+            self.filler = threading.Thread(target=self.keep_full, daemon=True)
+            self.filler.start()
+
+    def keep_full(self):
         ballast = os.open(self.home / "ballast", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        size = 1 << 20
-        while size >= 4096:
-            try:
-                os.write(ballast, b"x" * size)
-            except OSError:
-                size //= 2
+        while not self.room.is_set():
+            size = 1 << 20
+            while size >= 4096:
+                try:
+                    os.write(ballast, b"x" * size)
+                except OSError:
+                    size //= 2
+            self.room.wait(0.01)
         os.close(ballast)
 
     def free_disk(self):
+        if self.filler is not None:
+            self.room.set()
+            self.filler.join()
+            self.filler = None
         (self.home / "ballast").unlink(missing_ok=True)
 
 
