@@ -32,6 +32,11 @@ struct ServerOptions {
   std::string cluster_id;
   std::string peer_bind_address = "0.0.0.0";
   std::int64_t election_timeout_ms = 1000;
+
+  // How much of its log the local store keeps; 0: the store's default (libs/store/open.h).
+  std::uint64_t store_log_segment_bytes = 0;
+  std::uint64_t store_checkpoint_log_bytes = 0;
+  std::uint64_t store_keep_entries = 0;
 };
 
 // What of it bounds the store.

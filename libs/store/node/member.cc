@@ -232,12 +232,13 @@ void Member::hand_over(raft::MemberId to) {
 
 void Member::transfer(raft::MemberId to) {
   if (raft_->role() != raft::Role::kLeader) return;
-  raft::Index most = 0;
   if (to == raft::kNobody) {
+    std::pair<bool, raft::Index> best{false, 0};  // who has been heard of, then who has most
     for (const auto& [id, progress] : raft_->progress()) {
-      if (!raft_->configuration().is_voter(id) || progress.match() < most) continue;
+      const std::pair found{progress.recently_active, progress.match()};
+      if (!raft_->configuration().is_voter(id) || found < best) continue;
       to = id;
-      most = progress.match();
+      best = found;
     }
   }
   if (to != raft::kNobody) (void)raft_->transfer_leadership(to);
@@ -277,17 +278,27 @@ void Member::tick() {
   give_up();
   ask_again(false);
   send_again(false);
+  step_aside();
   turn();
   follow_leader();
 }
 
 // What the leader of before was asked may be lost: another one is asked everything, at once.
 void Member::follow_leader() {
-  if (health_ == Health::kStopped || raft_->leader() == raft::kNobody) return;
-  if (std::exchange(followed_term_, raft_->term()) == raft_->term()) return;
+  const std::pair heard{raft_->term(), raft_->leader()};
+  const bool same = std::exchange(heard_, heard) == heard;
+  if (same || health_ == Health::kStopped || raft_->leader() == raft::kNobody) return;
   ask_again(true);
   send_again(true);
   turn();
+}
+
+// A leader that cannot store keeps everybody from writing.
+void Member::step_aside() {
+  if (health_ != Health::kReadOnly || raft_->role() != raft::Role::kLeader || sole_voter()) return;
+  if (ticks_ < aside_tick_) return;
+  aside_tick_ = ticks_ + static_cast<std::uint64_t>(options_.raft.election_ticks);
+  transfer(raft::kNobody);
 }
 
 // Without a quorum nobody can say what becomes of a write, and a read is not to be served.
@@ -312,10 +323,11 @@ void Member::give_up() {
 
 // A read that was lost on its way gets a fresh context: an answer to an old one may speak of an old quorum.
 void Member::ask_again(bool everything) {
+  if (raft_->leader() == raft::kNobody) return;
   std::vector<std::uint64_t> lost;
   for (const auto& [context, read] : reads_) {
-    if (!read.index.has_value() &&
-        (everything || ticks_ - read.asked_tick >= static_cast<std::uint64_t>(options_.raft.election_ticks)))
+    if (read.index.has_value()) continue;
+    if (everything || ticks_ - read.asked_tick >= static_cast<std::uint64_t>(options_.raft.election_ticks))
       lost.push_back(context);
   }
   for (const std::uint64_t context : lost) {

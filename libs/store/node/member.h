@@ -15,6 +15,7 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "libs/store/engine/engine.h"
@@ -175,6 +176,7 @@ class Member : private raft::LogReader {
   void refuse_all();
   void give_up();
   void ask_again(bool everything);
+  void step_aside();
   static Result<Planned> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
   void store_applied();
   void set_health(Health health, std::string reason);
@@ -198,13 +200,14 @@ class Member : private raft::LogReader {
   std::map<std::uint64_t, Pending> proposals_;  // by number
   std::uint64_t incarnation_ = 0;
   std::uint64_t next_proposal_ = 1;
-  raft::Term followed_term_ = 0;  // whose leader was asked everything
+  std::pair<raft::Term, raft::MemberId> heard_;  // who led: another one is asked everything
   // The leader's: what it has put into its log in this term and not applied, so that it is there once.
   raft::Term logged_term_ = 0;
   std::set<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>> logged_;
   std::map<std::uint64_t, Read> reads_;
   std::uint64_t next_read_ = 1;
   std::uint64_t ticks_ = 0;
+  std::uint64_t aside_tick_ = 0;   // not before, step_aside()
   std::size_t refused_bytes_ = 0;  // what the last group needed
 
   Applied applied_;
