@@ -33,7 +33,7 @@ void put_point(std::string* out, const Checks::Point& point) {
     put_varint(out, member);
     hash(reported);
   }
-  put_varint(out, point.agreed.has_value() ? 1 : 0);
+  put_varint(out, point.agreed.has_value() ? 1 : point.split ? 2 : 0);
   if (point.agreed.has_value()) hash(*point.agreed);
 }
 
@@ -46,7 +46,10 @@ Checks::Point take_point(WireReader* in) {
     const raft::MemberId member = in->varint();
     point.reports[member] = take_hash(in);
   }
-  if (in->varint() != 0) point.agreed = take_hash(in);
+  const std::uint64_t verdict = in->varint();
+  if (verdict == 1) point.agreed = take_hash(in);
+  point.split = verdict == 2;
+  if (verdict > 2) in->fail();
   return point;
 }
 
@@ -72,17 +75,31 @@ void Checks::report(std::uint64_t index, raft::MemberId member, const StateHash&
 
 // A member that gets the whole log does not know at first who the members are, and judges when it does.
 void Checks::judge(Point* point, const raft::Configuration& members) {
-  for (const auto& [member, hash] : point->reports) {
-    if (point->agreed.has_value() || members.voters.empty()) break;
-    const auto agrees = [&, wanted = hash](raft::MemberId id) -> std::optional<bool> {
+  if (members.voters.empty()) return;
+  const auto vote_for = [&](const std::optional<StateHash>& hash) {
+    return raft::count_votes(members, [&](raft::MemberId id) -> std::optional<bool> {
       const auto it = point->reports.find(id);
-      return it != point->reports.end() && it->second == wanted;
-    };
-    if (raft::count_votes(members, agrees) == raft::Vote::kWon) point->agreed = hash;
+      if (it == point->reports.end()) return std::nullopt;
+      return it->second == hash;
+    });
+  };
+  if (!point->agreed.has_value()) {
+    point->split = vote_for(std::nullopt) == raft::Vote::kLost;  // nor what nobody has said yet
+    for (const auto& [member, hash] : point->reports) {
+      const raft::Vote vote = vote_for(hash);
+      if (vote == raft::Vote::kWon) point->agreed = hash;
+      if (vote != raft::Vote::kLost) point->split = false;
+    }
   }
   if (!point->agreed.has_value()) return;
   for (const auto& [member, hash] : point->reports)
     if (hash != *point->agreed && members.contains(member)) marked_.emplace(member, point->index);
+}
+
+bool Checks::Point::disputed() const {
+  return !agreed.has_value() && std::any_of(reports.begin(), reports.end(), [&](const auto& report) {
+    return report.second != reports.begin()->second;
+  });
 }
 
 void Checks::members_changed(const raft::Configuration& members) {
@@ -105,16 +122,12 @@ std::string difference_text(raft::MemberId member, std::uint64_t index) {
 
 std::string Checks::alarm() const {
   if (!marked_.empty()) return difference_text(marked_.begin()->first, marked_.begin()->second);
-  for (auto point = points_.rbegin(); point != points_.rend(); ++point) {
-    if (point->agreed.has_value()) break;
-    for (const auto& [member, hash] : point->reports) {
-      const auto& [first, other] = *point->reports.begin();
-      if (hash == other) continue;
-      return "members " + std::to_string(first) + " and " + std::to_string(member) +
-             " have different states as of entry " + std::to_string(point->index) +
-             ", and no majority says which is right: compare both with a backup (coxctl store snapshot), "
-             "then remove the wrong one";
-    }
+  for (auto point = points_.rbegin(); point != points_.rend() && !point->agreed.has_value(); ++point) {
+    // Of the last one some may still have to speak.
+    if (!point->disputed() || (point == points_.rbegin() && !point->split)) continue;
+    return "members have different states as of entry " + std::to_string(point->index) +
+           ", and no majority says which is right: compare them with a backup (coxctl store snapshot), then "
+           "remove who is wrong";
   }
   return "";
 }

@@ -28,7 +28,10 @@ class Checks {
     Revision compacted = 0;
     std::map<raft::MemberId, StateHash> reports;
     std::optional<StateHash> agreed;  // by a quorum
+    bool split = false;               // no quorum will agree, whatever the others say
     bool operator==(const Point&) const = default;
+
+    bool disputed() const;  // members differ, and nobody has won
   };
 
   void begin(std::uint64_t index, Revision revision, Revision compacted);

@@ -230,6 +230,7 @@ void Member::step(std::vector<raft::Message> messages) {
   }
   turn();
   follow_leader();
+  leave_when_marked();
 }
 
 void Member::hand_over(raft::MemberId to) {
@@ -311,7 +312,6 @@ void Member::follow_leader() {
   ask_again(true);
   send_again(true);
   turn();
-  leave_when_marked();
 }
 
 // Without a quorum nobody can say what becomes of a write, and a read is not to be served.

@@ -259,7 +259,8 @@ class Member : private raft::LogReader {
   std::int64_t check_at_ms_ = 0;
   std::int64_t scrub_at_ms_ = 0;
   Scrub scrub_;
-  std::string alarm_;  // the last one that was raised
+  bool alarmed_ = false;         // something is wrong somewhere, and was told...
+  std::size_t told_marked_ = 0;  // ...with so many members that differ
   std::string damage_;
   std::uint64_t damage_tick_ = 0;
 

@@ -16,10 +16,12 @@ void Member::note_entry(const Planned& planned) {
 
 // What the members have found out about each other, told once.
 void Member::raise_alarm() {
-  std::string alarm = applied_.checks.alarm();
-  if (alarm == alarm_) return;
-  alarm_ = std::move(alarm);
-  if (!alarm_.empty()) host_.noticed(alarm_);
+  const std::size_t marked = applied_.checks.marked().size();
+  const std::string alarm = applied_.checks.alarm();
+  const bool news = !alarm.empty() && (!std::exchange(alarmed_, true) || marked > told_marked_);
+  alarmed_ = !alarm.empty();
+  told_marked_ = marked;
+  if (news) host_.noticed(alarm);
 }
 
 // Against what a quorum has agreed on.
@@ -44,7 +46,8 @@ void Member::begin_check() {
   if (raft_->role() != raft::Role::kLeader || applied_.configuration.members().size() < 2) return;
   const auto& points = applied_.checks.points();
   const bool seen = !points.empty() && points.back().revision == applied_.revision &&
-                    points.back().compacted == applied_.compacted;
+                    points.back().compacted == applied_.compacted &&
+                    (points.back().split || !points.back().disputed());
   if (!seen) check_replicas([](const Result<TxnResult>&) {});
 }
 
