@@ -128,3 +128,31 @@ TEST_CASE("sizes and lists of members are as people and flags have them") {
   CHECK(cli::member_table(*parse(status(1, "leader", 9)).find("members")).find("4    m4     removed") !=
         std::string::npos);
 }
+
+TEST_CASE("members that differ, or that cannot be asked, are not called equal") {
+  const auto says = [](int id, const char* hash) {
+    return cli::HashAnswer{parse(record(id, "")),
+                           json::Value::object({{"revision", 7}, {"keys", 3}, {"hash", hash}}), ""};
+  };
+  const cli::HashAnswer silent{parse(record(3, "")), nullptr, "connection refused"};
+  const auto equal = cli::judge_hashes({says(1, "sha256:aa"), says(2, "sha256:aa")}, 7);
+  CHECK(equal.equal);
+  CHECK(equal.said == "equal: 2 members at revision 7");
+  CHECK(equal.table ==
+        "ID   NAME   REVISION   KEYS   HASH\n"
+        "1    m1     7          3      sha256:aa\n"
+        "2    m2     7          3      sha256:aa\n");
+  for (const auto& answers : {std::vector{says(1, "sha256:aa"), says(2, "sha256:bb")},
+                              std::vector{says(1, "sha256:aa"), says(2, "sha256:bb"), says(3, "sha256:aa")},
+                              std::vector{silent, says(1, "sha256:aa"), says(2, "sha256:bb")}}) {
+    const auto verdict = cli::judge_hashes(answers, 7);
+    CHECK_FALSE(verdict.equal);
+    CHECK(verdict.said.starts_with("error: members differ at revision 7"));
+  }
+  const auto unsure = cli::judge_hashes({says(1, "sha256:aa"), silent}, 7);
+  CHECK_FALSE(unsure.equal);
+  CHECK(unsure.said.starts_with("error: 1 of 2 members could not be asked"));
+  CHECK(unsure.table.find("member 3: connection refused\n") != std::string::npos);
+  CHECK_FALSE(cli::judge_hashes({silent}, 7).equal);
+  CHECK_FALSE(cli::judge_hashes({}, 7).equal);
+}

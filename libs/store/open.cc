@@ -146,6 +146,7 @@ Result<std::unique_ptr<TlsTransport>> open_transport(const GroupStoreOptions& op
 Result<std::unique_ptr<Store>> open_memory_store(MemoryStoreOptions options) {
   NodeOptions node;
   node.member = alone(options.limits, options.clock);
+  node.self = {1, MemberRole::kVoter, "member-1", "", "", 0};
   node.member.engine = open_memory_engine();
   return open_node(std::move(node));
 }
@@ -154,6 +155,7 @@ Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options) {
   Env& env = options.env != nullptr ? *options.env : posix_env();
   NodeOptions node;
   node.member = alone(options.limits, options.clock);
+  node.self = {1, MemberRole::kVoter, "member-1", "", "", 0};
   COX_ASSIGN_OR_RETURN(node.lock, lock_directory(env, options.dir));
   COX_ASSIGN_OR_RETURN(const std::optional<Identity> identity, load_identity(env, options.dir));
   if (identity.has_value()) {
