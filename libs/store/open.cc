@@ -188,6 +188,7 @@ Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options) {
   node.self = self_record(options, identity);
   node.roster = std::make_shared<Roster>(first_records(options));
   COX_ASSIGN_OR_RETURN(auto transport, open_transport(options, identity, node.self, node.roster));
+  node.on_event = options.on_event;
   node.on_members = [peers = transport.get()](const std::vector<MemberRecord>& records) {
     peers->set_peers(addresses(records));
   };
