@@ -90,9 +90,6 @@ class Node : public Store, private MemberHost, private Transport::Receiver {
 
   // Any thread.
   void enqueue(Member::Proposal proposal);
-  Result<void> check_revision(Revision asked, Revision current, Revision compacted) const;
-  Result<void> read_old(const RangeRequest& request, const State::Snapshot& now, RangeResult* result) const;
-
   void run();  // the node's thread
   Mail take();
   Batch take_proposals();  // mutex_ held
