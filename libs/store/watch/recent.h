@@ -1,4 +1,5 @@
-// Reads of a copy of the state: of now, and of the past as far as the ring of recent events reaches. Any thread.
+// Reads of a copy of the state: of now, and of the past as far as the ring of recent events reaches. Any
+// thread.
 #pragma once
 
 #include "libs/store/mvcc/state.h"
