@@ -1,5 +1,5 @@
-// Three members in one process, on a network that the test holds in its hands, as one store: whatever is
-// asked goes to another one of them.
+// Three members in one process, on a network that the test holds in its hands, as one store: whatever is asked
+// goes to another one of them.
 #pragma once
 
 #include <cstdint>
