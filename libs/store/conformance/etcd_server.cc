@@ -9,16 +9,24 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "libs/common/base/check.h"
 #include "libs/common/base/clock.h"
+#include "libs/common/base/strings.h"
 #include "libs/common/pki/pki.h"
 
 namespace coxswain::store::testing {
 namespace {
 
-constexpr const char* kEtcd = "/usr/bin/etcd";
+// Empty: not installed.
+std::string find_etcd() {
+  const char* path = std::getenv("PATH");
+  for (const std::string& dir : split(path != nullptr ? path : "", ':'))
+    if (::access((dir + "/etcd").c_str(), X_OK) == 0) return dir + "/etcd";
+  return "";
+}
 
 sockaddr_in loopback(std::uint16_t port) {
   sockaddr_in address{};
@@ -53,7 +61,7 @@ pki::KeyPair certificate(const std::string& dir, const std::string& name, bool s
 
 }  // namespace
 
-bool etcd_installed() { return ::access(kEtcd, X_OK) == 0; }
+bool etcd_installed() { return !find_etcd().empty(); }
 
 EtcdServer::EtcdServer(EtcdOptions options) : options_(std::move(options)) {
   members_.resize(static_cast<std::size_t>(options_.members));
@@ -80,7 +88,7 @@ std::vector<std::string> EtcdServer::arguments(int member) const {
   std::string cluster;
   for (std::size_t i = 0; i < members_.size(); ++i)
     cluster += (i > 0 ? ",m" : "m") + std::to_string(i) + "=" + url(members_[i].peer_port, false);
-  std::vector<std::string> out = {kEtcd,
+  std::vector<std::string> out = {find_etcd(),
                                   "--name=m" + std::to_string(member),
                                   "--data-dir=" + dir(member),
                                   "--listen-client-urls=" + url(me.client_port, true),
@@ -114,7 +122,7 @@ void EtcdServer::start(int member) {
     const int fd = ::open(log.c_str(), O_CREAT | O_WRONLY | O_APPEND, 0600);
     ::dup2(fd, 1);
     ::dup2(fd, 2);
-    ::execv(kEtcd, argv.data());
+    ::execv(argv[0], argv.data());
     ::_exit(127);
   }
   members_[static_cast<std::size_t>(member)].process = child;
