@@ -175,7 +175,6 @@ Proxy::Proxy(std::uint16_t target) : target_(target) {
 Proxy::~Proxy() {
   stopping_ = true;
   thread_.join();
-  cut();
   ::close(listener_);
 }
 
@@ -183,24 +182,66 @@ void Proxy::cut() {
   const std::lock_guard lock(mutex_);
   for (const Pair& pair : pairs_) {
     ::shutdown(pair.client, SHUT_RDWR);
-    ::shutdown(pair.server, SHUT_RDWR);
+    if (pair.held.empty()) ::shutdown(pair.server, SHUT_RDWR);
   }
 }
 
-bool Proxy::shuttle(int from, int to, bool swallow) {
-  char buffer[64 << 10];
-  const auto n = ::recv(from, buffer, sizeof buffer, 0);
-  if (n <= 0) return false;
-  for (ssize_t sent = 0; sent < n && !swallow;) {
-    const auto more = ::send(to, buffer + sent, static_cast<std::size_t>(n - sent), MSG_NOSIGNAL);
-    if (more <= 0) return false;
-    sent += more;
+namespace {
+
+bool send_all(int to, const std::string& bytes) {
+  for (std::size_t sent = 0; sent < bytes.size();) {
+    const auto n = ::send(to, bytes.data() + sent, bytes.size() - sent, MSG_NOSIGNAL);
+    if (n <= 0) return false;
+    sent += static_cast<std::size_t>(n);
   }
   return true;
 }
 
+// Empty: it is over.
+std::string receive(int from) {
+  std::string buffer(64 << 10, '\0');
+  const auto n = ::recv(from, buffer.data(), buffer.size(), 0);
+  buffer.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+  return buffer;
+}
+
+}  // namespace
+
+bool Proxy::shuttle(Pair& pair, bool from_client, bool from_server) {
+  if (from_client) {
+    const std::string bytes = receive(pair.client);
+    if (bytes.empty()) return false;
+    if (hold_requests_) {
+      const std::lock_guard lock(mutex_);
+      pair.held += bytes;
+    } else if (!swallow_requests_ && !send_all(pair.server, bytes)) {
+      return false;
+    }
+  }
+  if (!from_server) return true;
+  const std::string bytes = receive(pair.server);
+  return !bytes.empty() && (swallow_answers_ || send_all(pair.client, bytes));
+}
+
+void Proxy::let_go() {
+  if (!release_.exchange(false)) return;
+  for (Pair& pair : late_) (void)send_all(pair.server, pair.held);
+}
+
+void Proxy::accept(std::vector<Pair>* kept) {
+  Pair pair{::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC),
+            ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0),
+            {}};
+  const sockaddr_in address = loopback(target_);
+  if (!refuse_ && ::connect(pair.server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+    return kept->push_back(pair);
+  ::close(pair.client);
+  ::close(pair.server);
+}
+
 void Proxy::run() {
   while (!stopping_) {
+    let_go();
     std::vector<pollfd> waits = {{listener_, POLLIN, 0}};
     for (const Pair& pair : pairs_) {
       waits.push_back({pair.client, POLLIN, 0});
@@ -208,35 +249,25 @@ void Proxy::run() {
     }
     ::poll(waits.data(), waits.size(), 20);
     std::vector<Pair> kept;
-    std::vector<Pair> gone;
     for (std::size_t i = 0; i < pairs_.size(); ++i) {
-      const Pair pair = pairs_[i];
-      bool fine = true;
-      if (waits[1 + 2 * i].revents != 0) fine = shuttle(pair.client, pair.server, swallow_requests_);
-      if (fine && waits[2 + 2 * i].revents != 0) fine = shuttle(pair.server, pair.client, swallow_answers_);
-      (fine ? kept : gone).push_back(pair);
+      if (shuttle(pairs_[i], waits[1 + 2 * i].revents != 0, waits[2 + 2 * i].revents != 0)) {
+        kept.push_back(pairs_[i]);
+        continue;
+      }
+      ::close(pairs_[i].client);
+      if (pairs_[i].held.empty()) {
+        ::close(pairs_[i].server);
+      } else {
+        late_.push_back(pairs_[i]);
+      }
     }
-    if (waits[0].revents != 0) {
-      Pair pair{::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC),
-                ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-      const sockaddr_in address = loopback(target_);
-      const bool connected = !refuse_ && ::connect(pair.server, reinterpret_cast<const sockaddr*>(&address),
-                                                   sizeof address) == 0;
-      (connected ? kept : gone).push_back(pair);
-    }
+    if (waits[0].revents != 0) accept(&kept);
     const std::lock_guard lock(mutex_);
     pairs_ = std::move(kept);
-    for (const Pair& pair : gone) {
-      ::close(pair.client);
-      ::close(pair.server);
-    }
   }
-  const std::lock_guard lock(mutex_);
-  for (const Pair& pair : pairs_) {
-    ::close(pair.client);
-    ::close(pair.server);
-  }
-  pairs_.clear();
+  for (const Pair& pair : pairs_) ::close(pair.client);
+  for (const auto* pairs : {&pairs_, &late_})
+    for (const Pair& pair : *pairs) ::close(pair.server);
 }
 
 }  // namespace coxswain::store::testing

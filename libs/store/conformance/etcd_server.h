@@ -70,14 +70,20 @@ class Proxy {
   void swallow_requests(bool on) { swallow_requests_ = on; }
   void refuse(bool on) { refuse_ = on; }  // new connections
   void cut();                             // those that there are
+  // Requests are held; cut() then leaves etcd's side open, and release() sends it what was held: late.
+  void hold_requests(bool on) { hold_requests_ = on; }
+  void release() { release_ = true; }
 
  private:
   struct Pair {
     int client = -1;
     int server = -1;
+    std::string held;  // requests
   };
   void run();
-  static bool shuttle(int from, int to, bool swallow);
+  void let_go();
+  void accept(std::vector<Pair>* kept);
+  bool shuttle(Pair& pair, bool from_client, bool from_server);
 
   const std::uint16_t target_;
   std::uint16_t port_ = 0;
@@ -85,9 +91,12 @@ class Proxy {
   std::atomic<bool> swallow_answers_{false};
   std::atomic<bool> swallow_requests_{false};
   std::atomic<bool> refuse_{false};
+  std::atomic<bool> hold_requests_{false};
+  std::atomic<bool> release_{false};
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;  // guards pairs_
   std::vector<Pair> pairs_;
+  std::vector<Pair> late_;  // the thread's: without a client
   std::thread thread_;
 };
 

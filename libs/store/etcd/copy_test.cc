@@ -20,7 +20,8 @@ struct Fixture {
   Fixture() { copy.load(std::make_unique<State>(), kBase, kBase, 0); }
 
   WatchEvent put(const std::string& key, const std::string& value, Revision revision, std::uint64_t id = 1) {
-    return {false, {layout.data(key), encode_envelope({make_txn_id(1, id), 0, value}), revision, revision, 1}};
+    return {false,
+            {layout.data(key), encode_envelope({make_txn_id(1, id), 0, value}), revision, revision, 1}};
   }
   WatchEvent remove(const std::string& key, Revision revision) {
     return {true, {layout.data(key), "", 0, revision, 0}};
@@ -33,7 +34,8 @@ struct Fixture {
     response.events = std::move(events);
     response.fragment = fragment;
     Hub::Wakes wakes;
-    return copy.feed(std::move(response), &wakes, [this](const Change& change) { changes.push_back(change); });
+    return copy.feed(std::move(response), &wakes,
+                     [this](const Change& change) { changes.push_back(change); });
   }
 };
 
@@ -48,8 +50,7 @@ TEST_CASE("etcd copy: a revision is shown when all of it is there, however it is
   REQUIRE(f.feed({}).ok());  // the last fragment
   CHECK(f.changes.size() == 2);
   const WatchBatch batch = watcher->poll(100).value();
-  CHECK(show(batch.events) ==
-        "put 5:a=51@5/5#1<null put 5:b=51@5/5#1<null put 7:a=72@7/7#1<a=51@5/5#1");
+  CHECK(show(batch.events) == "put 5:a=51@5/5#1<null put 5:b=51@5/5#1<null put 7:a=72@7/7#1<a=51@5/5#1");
   CHECK(batch.progress == 7);
   CHECK(f.copy.applied() == 107);
   // What was cut off half-way comes again.
@@ -112,9 +113,9 @@ TEST_CASE("etcd freshness: a tick only when it may be somebody else's revision, 
   Freshness fresh;
   int ready = 0;
   const auto then = [&ready](const Result<void>& there) { ready += there.ok() ? 1 : 100; };
-  fresh.wait(10, true, 0, 1000, then);
+  fresh.wait(10, Freshness::Ours::kCertain, 0, 1000, then);
   CHECK_FALSE(fresh.tick_at_ms().has_value());
-  fresh.wait(12, false, 50, 1000, then);
+  fresh.wait(12, Freshness::Ours::kSoon, 50, 1000, then);
   REQUIRE(fresh.tick_at_ms().has_value());
   CHECK(*fresh.tick_at_ms() > 50);
   fresh.reached(11);
@@ -129,7 +130,7 @@ TEST_CASE("etcd freshness: a tick only when it may be somebody else's revision, 
   CHECK_FALSE(fresh.tick_at_ms().has_value());
   fresh.reached(15);
   CHECK(ready == 2);
-  fresh.wait(20, false, 80, 90, then);
+  fresh.wait(20, Freshness::Ours::kAfterReplay, 80, 90, then);
   fresh.expire(89);
   CHECK(ready == 2);
   fresh.expire(90);

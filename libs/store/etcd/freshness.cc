@@ -5,16 +5,17 @@
 namespace coxswain::store::etcd {
 namespace {
 
-constexpr std::int64_t kTickAfterMs = 5;  // events of ours are mostly here by then
+constexpr std::int64_t kTickAfterMs = 5;          // events of ours are mostly here by then
+constexpr std::int64_t kTickAfterReplayMs = 150;  // etcd looks for those who are behind every 100 ms
 
 }  // namespace
 
-void Freshness::wait(Revision revision, bool ours, std::int64_t now_ms, std::int64_t deadline_ms, Then then) {
-  if (!ours && revision > unsure_) {
-    if (unsure_ <= ticked_) tick_at_ms_ = now_ms + kTickAfterMs;
+void Freshness::wait(Revision revision, Ours ours, std::int64_t now_ms, std::int64_t deadline_ms, Then then) {
+  if (ours != Ours::kCertain && revision > unsure_) {
+    if (unsure_ <= ticked_) tick_at_ms_ = now_ms + (ours == Ours::kSoon ? kTickAfterMs : kTickAfterReplayMs);
     unsure_ = revision;
   }
-  waiters_.emplace(revision, Waiter{ours, deadline_ms, std::move(then)});
+  waiters_.emplace(revision, Waiter{deadline_ms, std::move(then)});
 }
 
 void Freshness::reached(Revision applied) {

@@ -19,8 +19,10 @@ class Freshness {
  public:
   using Then = std::function<void(Result<void>)>;
 
-  // `then` runs in reached() or expire(). `ours`: an event of that revision is certain to come.
-  void wait(Revision revision, bool ours, std::int64_t now_ms, std::int64_t deadline_ms, Then then);
+  // How sure it is that an event of the revision comes: certain; or, if it does not come soon, it never will.
+  enum class Ours { kCertain, kSoon, kAfterReplay };
+  // `then` runs in reached() or expire().
+  void wait(Revision revision, Ours ours, std::int64_t now_ms, std::int64_t deadline_ms, Then then);
   // The copy is there.
   void reached(Revision applied);
   // Those whose time is over get kUnavailable.
@@ -34,7 +36,6 @@ class Freshness {
 
  private:
   struct Waiter {
-    bool ours;
     std::int64_t deadline_ms;
     Then then;
   };

@@ -212,6 +212,8 @@ class TlsLink : public PlainLink {
     }
     if (ERR_GET_REASON(code) == SSL_R_WRONG_VERSION_NUMBER)
       return broken("it does not speak TLS: check the port, or leave out the --etcd-*file flags");
+    if (ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING && SSL_is_init_finished(ssl_) == 0)
+      return broken("it does not speak TLS, or ends the handshake: check the port and its own log");
     const char* reason = code == 0 ? nullptr : ERR_reason_error_string(code);
     return broken(reason != nullptr ? std::string("TLS: ") + reason : "the connection broke");
   }

@@ -211,7 +211,7 @@ void EtcdStore::open_watch() {
   };
   if (copy_.applied() >= goal_) return arrived({});
   const std::int64_t now = now_ms();
-  freshness_.wait(goal_, false, now, now + options_.start_timeout_ms, arrived);
+  freshness_.wait(goal_, Freshness::Ours::kAfterReplay, now, now + options_.start_timeout_ms, arrived);
 }
 
 void EtcdStore::on_watch(std::string message) {

@@ -76,7 +76,7 @@ void EtcdStore::send_barrier() {
       if (copy_.applied() >= there) {
         barrier.done({});
       } else {
-        freshness_.wait(there, false, now, barrier.deadline_ms, std::move(barrier.done));
+        freshness_.wait(there, Freshness::Ours::kSoon, now, barrier.deadline_ms, std::move(barrier.done));
       }
     }
   });

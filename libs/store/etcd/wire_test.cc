@@ -147,8 +147,9 @@ TEST_CASE("etcd: where it is") {
   CHECK_FALSE(two.plain);
   CHECK(parse_etcd_target("etcd://a").value().endpoints[0].port == 2379);
   CHECK(parse_etcd_target("etcd+plain://a").value().plain);
-  for (const char* bad : {"", "etcd://", "a:1", "http://a:1", "etcd://a:0", "etcd://a:65536", "etcd://a:x",
-                          "etcd://a:1,", "etcd://:1", "etcd://::1", "etcd://[::1", "etcd://a/b", "etcd://u@a"}) {
+  for (const char* bad :
+       {"", "etcd://", "a:1", "http://a:1", "etcd://a:0", "etcd://a:65536", "etcd://a:x", "etcd://a:1,",
+        "etcd://:1", "etcd://::1", "etcd://[::1", "etcd://a/b", "etcd://u@a"}) {
     CAPTURE(bad);
     CHECK(parse_etcd_target(bad).error().code == ErrorCode::kInvalidArgument);
   }

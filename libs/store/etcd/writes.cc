@@ -86,7 +86,8 @@ void EtcdStore::write_decided(const TxnId& id, Write& write, const TxnResponse& 
   };
   const Revision revision = answer.header.revision;
   if (copy_.applied() >= revision) return shown({});
-  freshness_.wait(revision, effect, now_ms(), write.deadline_ms, shown);
+  freshness_.wait(revision, effect ? Freshness::Ours::kCertain : Freshness::Ours::kSoon, now_ms(),
+                  write.deadline_ms, shown);
 }
 
 void EtcdStore::write_failed(const TxnId& id, Write& write, const CallEnd& end) {
