@@ -6,7 +6,7 @@ namespace {
 constexpr const char* kBash = R"SCRIPT(# coxctl completion. Use: source <(coxctl completion bash)
 _coxctl() {
   local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]} i ns=()
-  local commands="get describe apply delete logs scale version api-resources completion"
+  local commands="get describe apply delete logs scale store version api-resources completion"
   local flags="--namespace --kubeconfig --help"
   COMPREPLY=()
   for ((i = 2; i < COMP_CWORD; i++)); do
@@ -25,6 +25,7 @@ _coxctl() {
         delete) flags+=" --filename --selector --all --force --ignore-not-found --grace-period --cascade --no-wait --timeout" ;;
         logs) flags+=" --container --follow --previous --timestamps --tail --since" ;;
         scale) flags+=" --replicas --current-replicas" ;;
+        store) flags+=" --output --revision --local --peer-address --data-dir --member-id --initial-cluster --cluster-id --bump-revision" ;;
       esac
       COMPREPLY=($(compgen -W "$flags" -- "$cur"))
       return
@@ -35,7 +36,7 @@ _coxctl() {
       COMPREPLY=($(compgen -W "$(coxctl get namespaces -o name 2>/dev/null | sed 's|.*/||')" -- "$cur"))
       return
       ;;
-    -f | --filename | --kubeconfig)
+    -f | --filename | --kubeconfig | --data-dir)
       COMPREPLY=($(compgen -f -- "$cur"))
       return
       ;;
@@ -48,6 +49,14 @@ _coxctl() {
       else
         COMPREPLY=($(compgen -W "$(coxctl get "${COMP_WORDS[2]}" "${ns[@]}" -o name 2>/dev/null | sed 's|.*/||')" -- "$cur"))
       fi
+      ;;
+    store)
+      case "$COMP_CWORD ${COMP_WORDS[2]}" in
+        2*) COMPREPLY=($(compgen -W "status member transfer-leader snapshot compact hash" -- "$cur")) ;;
+        "3 member") COMPREPLY=($(compgen -W "list add promote remove" -- "$cur")) ;;
+        "3 snapshot") COMPREPLY=($(compgen -W "save verify restore" -- "$cur")) ;;
+        *snapshot) COMPREPLY=($(compgen -f -- "$cur")) ;;
+      esac
       ;;
     completion) COMPREPLY=($(compgen -W "bash zsh" -- "$cur")) ;;
   esac

@@ -6,6 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cli/commands/commands.h"
+#include "cli/commands/store.h"
 #include "cli/completion.h"
 #include "cli/suggest.h"
 
@@ -20,6 +21,7 @@ struct AllOptions {
   DeleteCommandOptions remove;
   LogsOptions logs;
   ScaleOptions scale;
+  StoreOptions store;
   bool client_only = false;
   std::string shell;
   int code = 0;
@@ -116,6 +118,123 @@ void add_other(CLI::App& app, AllOptions& o) {
   });
 }
 
+// A command below `parent` that asks a server.
+CLI::App* add_store_command(CLI::App* parent, AllOptions& o, const char* name, const char* what,
+                            const char* examples,
+                            int (*run)(const GlobalOptions& global, const StoreOptions& options)) {
+  CLI::App* command = parent->add_subcommand(name, what);
+  add_common(command, o.global);
+  command->footer(examples);
+  command->callback([&o, run] { o.code = run(o.global, o.store); });
+  return command;
+}
+
+void add_store_output(CLI::App* command, AllOptions& o) {
+  command->add_option("-o,--output", o.store.output, "json or yaml")->check(CLI::IsMember({"json", "yaml"}));
+}
+
+void add_store_members(CLI::App* store, AllOptions& o) {
+  CLI::App* member = store->add_subcommand("member", "Who is in the group: list, add, promote, remove");
+  member->require_subcommand(1);
+  CLI::App* list = add_store_command(member, o, "list", "All members, as one of them knows them",
+                                     "Example:\n  coxctl store member list", run_member_list);
+  add_store_output(list, o);
+  CLI::App* add = add_store_command(
+      member, o, "add", "Add a member, without a vote at first; prints how to start its api-server",
+      "Example:\n  coxctl store member add four --peer-address 10.0.0.4:2380", run_member_add);
+  add->add_option("name", o.store.name, "Its name, for people")->required();
+  add->add_option("--peer-address", o.store.peer_address, "HOST:PORT where the other members find it")
+      ->required();
+  CLI::App* promote = add_store_command(member, o, "promote", "Give a member a vote, when it has everything",
+                                        "Example:\n  coxctl store member promote 4", run_member_promote);
+  CLI::App* remove = add_store_command(member, o, "remove", "Remove a member, for good",
+                                       "Example:\n  coxctl store member remove 2\n\nIts id is never given "
+                                       "again, and its data directory is of no more use.",
+                                       run_member_remove);
+  for (CLI::App* command : {promote, remove}) {
+    command->add_option("id", o.store.member, "The member's id, as `coxctl store member list` shows it")
+        ->required()
+        ->check(CLI::PositiveNumber);
+  }
+}
+
+void add_store_snapshots(CLI::App* store, AllOptions& o) {
+  CLI::App* snapshot = store->add_subcommand("snapshot", "Backups: save, verify, restore");
+  snapshot->require_subcommand(1);
+  CLI::App* save = add_store_command(
+      snapshot, o, "save", "Save everything as of now, while the cluster goes on; checked while it comes",
+      "Example:\n  coxctl store snapshot save /backup/cluster-$(date +%F).snap\n\nIt has all Secrets in it, "
+      "and "
+      "not the certificates (pki/).",
+      run_snapshot_save);
+  save->add_flag("--local", o.store.local, "What the asked member has, even without a quorum");
+  CLI::App* verify = snapshot->add_subcommand("verify", "Check a file, without any server");
+  verify->footer("Example:\n  coxctl store snapshot verify cluster.snap");
+  verify->add_option("-o,--output", o.store.output, "json")->check(CLI::IsMember({"json"}));
+  verify->callback([&o] { o.code = run_snapshot_verify(o.store); });
+  CLI::App* restore =
+      snapshot->add_subcommand("restore", "Make a new data directory from a file, without any server");
+  restore->footer(
+      "Examples:\n"
+      "  coxctl store snapshot restore cluster.snap --data-dir /var/lib/coxswain\n"
+      "  coxctl store snapshot restore cluster.snap --data-dir D1 --member-id 1 --cluster-id restored-1 \\\n"
+      "    --initial-cluster 1=10.0.0.1:2380,2=10.0.0.2:2380,3=10.0.0.3:2380\n\n"
+      "The group is a new one: each of its members restores the same file, with its own id and the same\n"
+      "--cluster-id and --initial-cluster. pki/ is not in the file: keep it, or copy it back first.");
+  for (CLI::App* command : {save, verify, restore})
+    command->add_option("file", o.store.file, "The file")->required();
+  restore->add_option("--data-dir", o.store.data_dir, "The api-server's; it must not have a store")
+      ->required();
+  restore->add_option("--member-id", o.store.member_id, "Which member this directory is of")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  restore->add_option("--initial-cluster", o.store.initial_cluster,
+                      "All members of the new group: 1=HOST:PORT,2=HOST:PORT (default: this one alone)");
+  restore->add_option("--cluster-id", o.store.cluster_id,
+                      "The new group's id, the same for all its members (default for one: a random one)");
+  restore
+      ->add_option("--bump-revision", o.store.bump_revision,
+                   "By how much the revision rises: more than the lost cluster wrote after the snapshot")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  restore->callback([&o] { o.code = run_snapshot_restore(o.store); });
+}
+
+void add_store(CLI::App& app, AllOptions& o) {
+  CLI::App* store = app.add_subcommand("store", "The built-in store: members, backups, health");
+  store->require_subcommand(1);
+  store->footer(
+      "Examples:\n"
+      "  coxctl store status\n"
+      "  coxctl store snapshot save cluster.snap\n"
+      "  coxctl store member add four --peer-address 10.0.0.4:2380\n\n"
+      "For the group system:masters. An external etcd has etcdctl for all of this.");
+  CLI::App* status =
+      add_store_command(store, o, "status", "Every member: role, revision, lag, sizes, health",
+                        "Examples:\n  coxctl store status\n  coxctl store status -o json", run_store_status);
+  add_store_output(status, o);
+  add_store_members(store, o);
+  CLI::App* transfer = add_store_command(
+      store, o, "transfer-leader", "Let another member lead, before a restart for example",
+      "Examples:\n  coxctl store transfer-leader\n  coxctl store transfer-leader 2", run_transfer_leader);
+  transfer->add_option("id", o.store.member, "The member that is to lead (default: the one that has most)")
+      ->check(CLI::PositiveNumber);
+  CLI::App* compact =
+      add_store_command(store, o, "compact", "Forget what was superseded up to a revision",
+                        "Example:\n  coxctl store compact 123456\n\nOlder versions are forgotten "
+                        "by themselves after --history-retention-seconds.",
+                        run_store_compact);
+  compact->add_option("revision", o.store.revision, "The oldest revision that stays readable")
+      ->required()
+      ->check(CLI::PositiveNumber);
+  CLI::App* hash = add_store_command(
+      store, o, "hash", "Compare all members: everything as of one revision; exit code 1 if they differ",
+      "Examples:\n  coxctl store hash\n  coxctl store hash --revision 123456", run_store_hash);
+  hash->add_option("--revision", o.store.revision, "As of this revision (default: now)")
+      ->check(CLI::PositiveNumber);
+  add_store_snapshots(store, o);
+}
+
 std::vector<std::string> command_names(CLI::App& app) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](CLI::App*) { return true; }))
@@ -148,6 +267,7 @@ int main(int argc, char** argv) {
   coxswain::cli::add_common(&app, options.global);  // before the command, too, as kubectl takes them
   coxswain::cli::add_reading(app, options);
   coxswain::cli::add_writing(app, options);
+  coxswain::cli::add_store(app, options);
   coxswain::cli::add_other(app, options);
   const auto names = coxswain::cli::command_names(app);
   if (argc > 1 && *argv[1] != '-' && std::find(names.begin(), names.end(), argv[1]) == names.end())

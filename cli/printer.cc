@@ -23,7 +23,15 @@ std::string labels_text(const json::Value* labels) {
   return join(pairs, ",");
 }
 
-// Columns are as wide as their longest cell plus three spaces; the last one is not padded.
+std::string upper(std::string text) {
+  for (char& c : text) {
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
+  }
+  return text;
+}
+
+}  // namespace
+
 std::string align(const std::vector<Row>& rows) {
   std::vector<std::size_t> widths;
   for (const Row& row : rows) {
@@ -40,15 +48,6 @@ std::string align(const std::vector<Row>& rows) {
   }
   return out;
 }
-
-std::string upper(std::string text) {
-  for (char& c : text) {
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 32);
-  }
-  return text;
-}
-
-}  // namespace
 
 std::string format_table(const json::Value& table, const TableOptions& options) {
   const json::Value* columns = table.find("columnDefinitions");

@@ -3,6 +3,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "libs/common/base/result.h"
 #include "libs/common/json/json.h"
@@ -16,6 +17,9 @@ struct TableOptions {
   bool show_labels = false;     // a LABELS column at the end
   std::string name_prefix;      // "pod/" when several kinds are shown
 };
+
+// Columns are as wide as their longest cell plus three spaces; the last one is not padded.
+std::string align(const std::vector<std::vector<std::string>>& rows);
 
 // A meta.k8s.io/v1 Table as aligned text, like kubectl's. Empty when it has no rows.
 std::string format_table(const json::Value& table, const TableOptions& options);

@@ -35,18 +35,22 @@ struct Core {
   Metrics metrics;
   WorkerPool workers;
   StreamThreads log_threads;
+  StreamThreads store_threads;            // snapshots, hashes, compactions
   std::atomic<bool> stopping{false};      // readyz fails, watches end
   std::atomic<bool> bootstrapped{false};  // system objects exist
   std::atomic<std::int64_t> log_streams{0};
+  std::atomic<std::int64_t> store_tasks{0};  // of store_threads
 };
 
 // One request. Kept alive by whoever will answer it.
 struct Call {
+  using Handler = void (*)(const std::shared_ptr<Call>&);
   Core& core;
   std::shared_ptr<http::Exchange> exchange;
   RequestInfo info;
   const api::schema::Resource* resource = nullptr;
   const Strategy* strategy = nullptr;
+  Handler handler = nullptr;  // what the route leads to
   UserInfo user;
   Output output;
   std::int64_t now_unix_ms = 0;

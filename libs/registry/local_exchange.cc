@@ -1,6 +1,6 @@
 #include "libs/registry/local_exchange.h"
 
-#include <chrono>
+#include <algorithm>
 
 #include "libs/common/base/strings.h"
 
@@ -54,9 +54,24 @@ bool LocalExchange::closed() const {
 
 void LocalExchange::post(std::int64_t delay_ms, std::function<void()> task) {
   const std::lock_guard lock(mutex_);
-  if (delay_ms > 0) return;
-  tasks_.push_back(std::move(task));
+  if (closed_) return;
+  if (delay_ms > 0) {
+    timers_.emplace(std::chrono::steady_clock::now() + std::chrono::milliseconds(delay_ms), std::move(task));
+  } else {
+    tasks_.push_back(std::move(task));
+  }
   changed_.notify_all();
+}
+
+bool LocalExchange::take_task(std::function<void()>& task) {
+  if (!timers_.empty() && timers_.begin()->first <= std::chrono::steady_clock::now()) {
+    tasks_.push_back(std::move(timers_.begin()->second));
+    timers_.erase(timers_.begin());
+  }
+  if (tasks_.empty()) return false;
+  task = std::move(tasks_.front());
+  tasks_.pop_front();
+  return true;
 }
 
 bool LocalExchange::wait_done(std::int64_t timeout_ms) {
@@ -68,25 +83,29 @@ bool LocalExchange::wait_body(const std::function<bool(const std::string&)>& eno
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
   std::unique_lock lock(mutex_);
   while (true) {
-    while (!tasks_.empty()) {
-      std::function<void()> task = std::move(tasks_.front());
-      tasks_.pop_front();
+    std::function<void()> task;
+    while (take_task(task)) {
       lock.unlock();
       task();
       task = nullptr;
       lock.lock();
     }
     if (enough(body_)) return true;
-    if (changed_.wait_until(lock, deadline) == std::cv_status::timeout && tasks_.empty())
-      return enough(body_);
+    const auto until = timers_.empty() ? deadline : std::min(deadline, timers_.begin()->first);
+    changed_.wait_until(lock, until);
+    if (std::chrono::steady_clock::now() >= deadline && tasks_.empty()) return enough(body_);
   }
 }
 
 void LocalExchange::close() {
   std::function<void()> callback;
+  std::deque<std::function<void()>> tasks;  // may own what must not die under the lock
+  decltype(timers_) timers;
   {
     const std::lock_guard lock(mutex_);
     closed_ = true;
+    tasks.swap(tasks_);
+    timers.swap(timers_);
     callback.swap(on_closed_);
   }
   if (callback != nullptr) callback();

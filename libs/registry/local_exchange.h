@@ -1,10 +1,13 @@
 // An Exchange without a socket: in-process requests of the server to itself, and of tests.
-// Answers and stream bytes are collected; posted tasks run on the thread that waits.
+// Answers and stream bytes are collected; posted tasks run on the thread that waits, for as long as
+// it does.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <map>
 #include <mutex>
 #include <string>
 #include <vector>
@@ -33,19 +36,22 @@ class LocalExchange : public http::Exchange {
   bool wait_done(std::int64_t timeout_ms = 30'000);
   // Streams: runs posted tasks until `enough(body so far)`; false after `timeout_ms`.
   bool wait_body(const std::function<bool(const std::string&)>& enough, std::int64_t timeout_ms = 5'000);
-  void close();  // the client goes away
+  void close();  // the client goes away: what is posted from now on is dropped
 
   int status() const;
   http::Headers headers() const;
   std::string body() const;
 
  private:
+  bool take_task(std::function<void()>& task);          // caller holds mutex_
   void append(const std::vector<http::Chunk>& chunks);  // caller holds mutex_
   http::Request request_;
   mutable std::mutex mutex_;
   // guarded by mutex_
   std::condition_variable changed_;
-  std::deque<std::function<void()>> tasks_;  // delayed ones are dropped
+  std::deque<std::function<void()>> tasks_;
+  std::multimap<std::chrono::steady_clock::time_point, std::function<void()>>
+      timers_;  // by when they are due
   std::function<void()> on_closed_;
   int status_ = 0;
   http::Headers headers_;

@@ -66,6 +66,8 @@ std::string Metrics::text(const store::Stats& store) const {
   one("store_compacted_revision", "gauge", "Oldest revision that is gone.", store.compacted);
   one("store_keys", "gauge", "Keys that exist.", store.keys);
   one("store_disk_bytes", "gauge", "Bytes on disk.", store.disk_bytes);
+  one("store_serving", "gauge", "0 while the store has no quorum, or this member of it lags.",
+      store.serving ? 1 : 0);
   one("store_read_only", "gauge", "1 while writes are refused for want of disk space.",
       store.read_only ? 1 : 0);
   metrics::process(out);

@@ -38,16 +38,28 @@ void respond_version(const CallPtr& call) {
                                     {"platform", "linux/amd64"}}));
 }
 
+// A store that has no quorum makes a server unready, not dead: a restart would not bring the quorum back.
+std::string store_problem(const Core& core) {
+  const store::Stats stats = core.store.stats();
+  if (stats.serving) return {};
+  return stats.not_serving_reason.empty() ? "the store does not serve" : stats.not_serving_reason;
+}
+
 struct Check {
   std::string_view name;
-  bool (*passes)(const Core& core);
+  std::string (*problem)(const Core& core);  // empty: it passes
   bool readiness_only;
 };
-constexpr std::array<Check, 4> kChecks = {{
-    {"ping", [](const Core&) { return true; }, false},
-    {"store", [](const Core& core) { return core.store.stats().revision >= 0; }, false},
-    {"bootstrap", [](const Core& core) { return core.bootstrapped.load(); }, true},
-    {"shutdown", [](const Core& core) { return !core.stopping.load(); }, true},
+const std::array<Check, 4> kChecks = {{
+    {"ping", [](const Core&) { return std::string(); }, false},
+    {"store", store_problem, true},
+    {"bootstrap",
+     [](const Core& core) {
+       return std::string(core.bootstrapped ? "" : "the system's objects are not made yet");
+     },
+     true},
+    {"shutdown",
+     [](const Core& core) { return std::string(core.stopping ? "the server is shutting down" : ""); }, true},
 }};
 
 // /livez, /readyz, /healthz, each with ?verbose and /NAME-OF-CHECK.
@@ -57,6 +69,7 @@ bool handle_health(const CallPtr& call, std::string_view path) {
   if (endpoint != "/livez" && endpoint != "/readyz" && endpoint != "/healthz") return false;
   const std::string_view only = slash == std::string_view::npos ? std::string_view() : path.substr(slash + 1);
   const bool readiness = endpoint == "/readyz";
+  const bool may_know = !call->user.name.empty();  // reasons tell of the inside: not to just anybody
   std::string detail;
   bool all = true;
   bool found = only.empty();
@@ -64,9 +77,12 @@ bool handle_health(const CallPtr& call, std::string_view path) {
     if (check.readiness_only && !readiness) continue;
     if (!only.empty() && check.name != only) continue;
     found = true;
-    const bool ok = check.passes(call->core);
-    all = all && ok;
-    detail += std::string(ok ? "[+]" : "[-]") + std::string(check.name) + (ok ? " ok\n" : " failed\n");
+    const std::string problem = check.problem(call->core);
+    all = all && problem.empty();
+    detail += problem.empty() ? "[+]" : "[-]";
+    detail += std::string(check.name) + (problem.empty() ? " ok" : " failed: ");
+    if (!problem.empty()) detail += may_know ? problem : "reason withheld";
+    detail += '\n';
   }
   if (!found) {
     respond_status(call, api::page_not_found());
@@ -215,7 +231,7 @@ bool handle_openapi(const CallPtr& call, std::string_view path) {
 void respond_root(const CallPtr& call) {
   json::Value paths = json::Value::array();
   for (const char* path : {"/api", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3",
-                           "/readyz", "/version"}) {
+                           "/readyz", "/store/v1", "/version"}) {
     paths.push_back(path);
   }
   respond_json(call, 200, json::Value::object({{"paths", std::move(paths)}}));

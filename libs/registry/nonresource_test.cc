@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
 
+#include "libs/registry/follower_store.h"
 #include "libs/registry/test_cluster.h"
 
 using namespace coxswain;            // NOLINT: a test
@@ -79,4 +80,38 @@ TEST_CASE("a document that the client knows is not sent again") {
   CHECK(again->body().empty());
   // The other form is another document.
   CHECK(cluster.send("GET", "/apis", "", "", {{"If-None-Match", etag}})->status() == 200);
+}
+
+TEST_CASE("a server whose store has no quorum is alive but not ready, and says why to those who may know") {
+  Cluster cluster;
+  FollowerStore store(*cluster.store);
+  Registry registry(store, Options{});
+  const auto ask = [&](const std::string& target, const std::string& user) {
+    http::Request request = make_request("GET", target);
+    request.peer.common_name = user;
+    auto exchange = std::make_shared<LocalExchange>(std::move(request));
+    registry.handle(exchange);
+    return std::pair(exchange->status(), exchange->body());
+  };
+  const auto has = [](const std::string& body, const std::string& text) {
+    return body.find(text) != body.npos;
+  };
+  CHECK(ask("/readyz/store", "") == std::pair(200, std::string("ok")));
+  store.set_not_serving("member 1 knows of no leader");
+  for (const char* target : {"/readyz", "/readyz?verbose", "/readyz/store"}) {
+    INFO(target);
+    const auto [code, body] = ask(target, "kubernetes-admin");
+    CHECK(code == 500);
+    CHECK(has(body, "[-]store failed: member 1 knows of no leader\n"));
+    const auto [anonymous_code, anonymous] = ask(target, "");
+    CHECK(anonymous_code == 500);
+    CHECK(has(anonymous, "[-]store failed: reason withheld\n"));
+    CHECK_FALSE(has(anonymous, "member 1"));
+  }
+  CHECK(ask("/livez", "").first == 200);
+  CHECK(ask("/healthz", "").first == 200);
+  CHECK_FALSE(has(ask("/livez?verbose", "").second, "store"));
+  CHECK(ask("/livez/store", "").first == 404);
+  store.set_not_serving("");
+  CHECK(ask("/readyz/store", "") == std::pair(200, std::string("ok")));
 }

@@ -3,12 +3,19 @@
 #include <algorithm>
 #include <mutex>
 
+#include "libs/registry/cluster/server_endpoints.h"
 #include "libs/registry/core.h"
+#include "libs/registry/freshness.h"
 #include "libs/registry/local_exchange.h"
 #include "libs/registry/nonresource.h"
+#include "libs/registry/store_admin.h"
 
 namespace coxswain::registry {
 namespace {
+
+// Calls from inside: how long they wait, and how often they see whether to stop.
+constexpr std::int64_t kCallTimeoutMs = 30'000;
+constexpr std::int64_t kCallLookMs = 100;
 
 constexpr std::size_t kInlineBodyBytes = 256 * 1024;  // bigger bodies are handled by the workers
 
@@ -74,11 +81,10 @@ api::ApiResult<void> find_target(Call& call) {
   return {};
 }
 
-using Handler = void (*)(const CallPtr&);
 struct Route {
   std::string_view subresource;
   std::string_view verb;
-  Handler handler;
+  Call::Handler handler;
 };
 constexpr Route kRoutes[] = {
     {"", "get", handle_get},
@@ -101,7 +107,7 @@ constexpr Route kRoutes[] = {
     {"log", "get", handle_log},
 };
 
-Handler find_handler(const Call& call) {
+Call::Handler find_handler(const Call& call) {
   const RequestInfo& info = call.info;
   if (call.resource->kind == "SelfSubjectReview") {
     return info.verb == "create" ? handle_self_subject_review : nullptr;
@@ -117,10 +123,17 @@ Handler find_handler(const Call& call) {
   return nullptr;
 }
 
+void run_handler(const CallPtr& call) {
+  if (call->request().body.size() <= kInlineBodyBytes) return call->handler(call);
+  if (!call->core.workers.submit([call] { call->handler(call); })) {
+    respond_status(call, api::too_many_requests("too many large requests at once; try again", 1));
+  }
+}
+
 void handle_resource(const CallPtr& call) {
   if (api::ApiResult<void> found = find_target(*call); !found.ok())
     return respond_status(call, found.error());
-  const Handler handler = find_handler(*call);
+  const Call::Handler handler = find_handler(*call);
   if (handler == nullptr) {
     return respond_status(call, api::method_not_allowed(call->group_resource(), call->info.verb));
   }
@@ -143,10 +156,8 @@ void handle_resource(const CallPtr& call) {
     }
     call->dry_run = true;
   }
-  if (request.body.size() <= kInlineBodyBytes) return handler(call);
-  if (!call->core.workers.submit([call, handler] { handler(call); })) {
-    respond_status(call, api::too_many_requests("too many large requests at once; try again", 1));
-  }
+  call->handler = handler;
+  when_fresh(call, run_handler);
 }
 
 }  // namespace
@@ -166,16 +177,34 @@ struct Registry::Expiry {
 };
 
 Registry::Registry(store::Store& store, Options options)
-    : core_(std::make_unique<Core>(store, std::move(options))), expiry_(std::make_unique<Expiry>()) {}
+    : core_(std::make_unique<Core>(store, std::move(options))), expiry_(std::make_unique<Expiry>()) {
+  const auto ask = [this](const std::string& method, const std::string& target, const std::string& body,
+                          std::stop_token stop) { return call(method, target, body, std::move(stop)); };
+  ServerEndpoints::Settings settings;
+  settings.self = {core_->options.advertise_address, core_->options.advertise_port};
+  settings.shared = core_->options.several_servers;
+  endpoints_ = std::make_unique<ServerEndpoints>(core_->store, core_->clock, ask, std::move(settings));
+}
 
 Registry::~Registry() {
   begin_shutdown();
-  core_->log_threads.stop();
+  end_shutdown();
 }
 
-void Registry::begin_shutdown() { core_->stopping = true; }
+void Registry::begin_shutdown() {
+  core_->stopping = true;
+  endpoints_->stop();
+}
 
-void Registry::handle(std::shared_ptr<http::Exchange> exchange) {
+void Registry::end_shutdown() {
+  core_->workers.stop();
+  core_->log_threads.stop();
+  core_->store_threads.stop();
+}
+
+void Registry::handle(std::shared_ptr<http::Exchange> exchange) { serve(std::move(exchange), false); }
+
+void Registry::serve(std::shared_ptr<http::Exchange> exchange, bool from_inside) {
   auto call = std::make_shared<Call>(*core_, std::move(exchange));
   call->started_ms = core_->clock.now_ms();
   call->now_unix_ms = core_->clock.unix_ms();
@@ -185,19 +214,27 @@ void Registry::handle(std::shared_ptr<http::Exchange> exchange) {
     return respond_status(call, api::unauthorized("Unauthorized"));
   }
   call->info = parse_request_info(request);
+  if (call->info.is_resource && !from_inside && !core_->bootstrapped) {
+    return respond_status(call, api::service_unavailable("the server is starting", 1));
+  }
   if (call->info.is_resource) return handle_resource(call);
+  if (handle_store_admin(call)) return;
   if (!handle_nonresource(call)) respond_status(call, api::page_not_found());
 }
 
 Registry::Answer Registry::call(const std::string& method, const std::string& target, const std::string& body,
-                                const std::string& content_type) {
-  http::Request request = make_request(method, target, body, content_type);
+                                std::stop_token stop) {
+  http::Request request = make_request(method, target, body);
   request.peer.common_name = "system:apiserver";
   request.peer.organizations = {"system:masters"};
   auto exchange = std::make_shared<LocalExchange>(std::move(request));
-  handle(exchange);
-  if (!exchange->wait_done()) return {504, "no answer in time"};
-  return {exchange->status(), exchange->body()};
+  serve(exchange, true);
+  for (std::int64_t waited_ms = 0; waited_ms < kCallTimeoutMs; waited_ms += kCallLookMs) {
+    if (exchange->wait_done(kCallLookMs)) return {exchange->status(), exchange->body()};
+    if (stop.stop_requested()) break;
+  }
+  exchange->close();  // nobody waits for it any more
+  return stop.stop_requested() ? Answer{503, "stopped"} : Answer{504, "no answer in time"};
 }
 
 int Registry::expire_events() {

@@ -130,12 +130,13 @@ api::Status status_of_store_error(const Error& error) {
       if (error.message.rfind("too many writes", 0) == 0) return api::too_many_requests(error.message, 1);
       return api::insufficient_storage(error.message);
     case ErrorCode::kDeadlineExceeded:
-      return api::timeout(error.message, 1);
+      // Nobody knows what became of it. Without Retry-After, so that clients do not write again unasked.
+      return api::timeout(error.message);
     case ErrorCode::kInvalidArgument:
       return api::request_too_large(error.message);
     case ErrorCode::kUnavailable:
     case ErrorCode::kCancelled:
-      return api::service_unavailable(error.message);
+      return api::service_unavailable(error.message, 1);
     default:
       return api::internal_error(error.message);
   }

@@ -2,14 +2,16 @@
 
 namespace coxswain::registry {
 
-WorkerPool::~WorkerPool() {
+void WorkerPool::stop() {
+  std::deque<std::function<void()>> dropped;  // may own calls: not to die under the lock
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    queue_.clear();
+    dropped.swap(queue_);
   }
   wake_.notify_all();
   for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 bool WorkerPool::submit(std::function<void()> task) {

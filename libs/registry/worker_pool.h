@@ -13,9 +13,11 @@ namespace coxswain::registry {
 class WorkerPool {
  public:
   WorkerPool(int threads, std::size_t max_queued) : threads_wanted_(threads), max_queued_(max_queued) {}
-  ~WorkerPool();
+  ~WorkerPool() { stop(); }
   // False when the queue is full: answer 429. Threads start with the first task.
   bool submit(std::function<void()> task);
+  // Drops what is queued, waits for what runs; from then on submit() is false. Once, or from one thread.
+  void stop();
 
  private:
   void run();

@@ -1,13 +1,16 @@
-// How to get a Store. Everything else in libs/store is behind these two functions.
+// How to get a Store. Everything else in libs/store is behind these functions.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "libs/common/base/clock.h"
 #include "libs/common/base/result.h"
+#include "libs/store/admin.h"
 #include "libs/store/store.h"
 
 namespace coxswain::store {
@@ -39,6 +42,29 @@ struct LocalStoreOptions {
   std::size_t checkpoint_log_bytes = 32u << 20;  // flush state and shorten the log when it has grown by this
 };
 
+struct GroupMember {
+  std::uint64_t id = 0;
+  std::string peer_address;  // HOST:PORT
+};
+
+// One member of a group of several, each in a process of its own (docs/store.md, "Members").
+struct GroupStoreOptions {
+  LocalStoreOptions local;
+  std::uint64_t member_id = 0;
+  std::string name;                  // for people; empty: member-ID
+  std::vector<GroupMember> members;  // this one among them; of a data directory that has a state: where to
+                                     // look for the others, until the state tells
+  bool join = false;                 // the group is there already and has added this member
+  std::string cluster_id;            // empty: worked out from `members`; required to join
+  std::string client_url;            // of this process, told to the others
+  std::string listen_address = "0.0.0.0";
+  std::string ca_path;  // PEM: whoever has a member's certificate of it is let in
+  std::string certificate_path;
+  std::string key_path;
+  std::int64_t election_timeout_ms = 1000;
+  std::function<void(const std::string&)> on_event;  // one line for the log; any thread
+};
+
 // Nothing survives the object. For tests and for measuring what durability costs.
 Result<std::unique_ptr<Store>> open_memory_store(MemoryStoreOptions options = {});
 
@@ -48,5 +74,14 @@ Result<std::unique_ptr<Store>> open_memory_store(MemoryStoreOptions options = {}
 // rebuild), kIo and kResourceExhausted (the operating system said no). Destroying the store stops its
 // threads, fails what is still queued with kUnavailable, and makes the next start fast.
 Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options);
+
+// The same, as a member. Further errors: kInvalidArgument (the directory is another member's or cluster's;
+// the list of members makes no sense), kPermissionDenied (certificates). It opens without a quorum: until
+// there is one, writes and barrier() wait or fail, and stats() says so. Destroying it hands leadership over
+// first.
+Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options);
+
+// What the operator asks of it; the same object, of the same life. Null: that store has no such thing.
+StoreAdmin* admin_of(Store& store);
 
 }  // namespace coxswain::store

@@ -134,7 +134,7 @@ struct Stats {
   std::int64_t disk_bytes = 0;
   bool read_only = false;  // disk full: writes are refused until there is room
   std::string read_only_reason;
-  bool serving = true;  // false: what fresh reads and writes need is out of reach, or gone for good
+  bool serving = true;  // false: reads cannot be fresh and writes not be done, for now
   std::string not_serving_reason;
 };
 

@@ -7,6 +7,7 @@
 #include "libs/common/base/clock.h"
 #include "libs/common/base/strings.h"
 #include "libs/common/kubeconfig/kubeconfig.h"
+#include "libs/store/peer/handshake.h"
 
 namespace coxswain::apiserver {
 namespace {
@@ -89,6 +90,14 @@ Result<ServerCertificates> ensure_cluster_certificates(const CertificateOptions&
   client.client = true;
   COX_ASSIGN_OR_RETURN(out.kubelet_client,
                        pki::ensure_certificate(dir, "apiserver-kubelet-client", out.ca, client, now));
+  if (options.member_id != 0) {
+    pki::CertificateRequest member;
+    member.common_name = store::member_name(options.member_id);
+    member.organizations = {store::kMembersOrganization};
+    member.server = member.client = true;
+    const std::string name = "store-member-" + std::to_string(options.member_id);
+    COX_ASSIGN_OR_RETURN(out.store_member, pki::ensure_certificate(dir, name, out.ca, member, now));
+  }
   COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "admin", "kubernetes-admin", {"system:masters"}));
   COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "scheduler", "system:kube-scheduler", {}));
   COX_RETURN_IF_ERROR(

@@ -14,13 +14,15 @@ struct CertificateOptions {
   std::string data_dir;
   std::string advertise_address;
   std::uint16_t port = 6443;
-  std::string service_ip;  // the `kubernetes` Service's cluster IP
+  std::string service_ip;       // the `kubernetes` Service's cluster IP
+  std::uint64_t member_id = 0;  // of the store's group; 0: none
 };
 
 struct ServerCertificates {
   pki::KeyPair ca;
   pki::KeyPair serving;
   pki::KeyPair kubelet_client;
+  pki::KeyPair store_member;  // of a member
 };
 
 // D/pki/{ca,apiserver,apiserver-kubelet-client}, D/kubeconfig/{admin,scheduler,controller-manager,

@@ -51,6 +51,21 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--io-threads", options.io_threads, "Threads that serve connections")->capture_default_str();
   app.add_option("--port-file", options.port_file, "Write the port here once ready (for --secure-port 0)");
+  app.add_option("--initial-cluster", options.initial_cluster,
+                 "All members of the store's group as ID=HOST:PORT,... (default: this api-server is alone)");
+  app.add_option("--member-id", options.member_id, "Which of them this one is");
+  app.add_option("--member-name", options.member_name, "Its name for people (default: host name and id)");
+  app.add_option("--initial-cluster-state", options.initial_cluster_state,
+                 "new: they start the group together; existing: this one joins it (coxctl store member add)")
+      ->check(CLI::IsMember({"new", "existing"}))
+      ->capture_default_str();
+  app.add_option("--cluster-id", options.cluster_id, "The group's id; required to join one");
+  app.add_option("--peer-bind-address", options.peer_bind_address, "Address to listen on for other members")
+      ->capture_default_str();
+  app.add_option("--election-timeout-ms", options.election_timeout_ms,
+                 "How long members wait for their leader; the same for all")
+      ->check(CLI::Range(100, 60'000))
+      ->capture_default_str();
   app.add_option("--log-level", log_level, "debug, info, warning or error")->capture_default_str();
   CLI::App* issue =
       app.add_subcommand("issue-node", "Make the certificates and the kubeconfig of one more node");

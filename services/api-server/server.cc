@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <condition_variable>
+#include <csignal>
 #include <mutex>
 #include <thread>
 
@@ -17,6 +18,7 @@
 #include "libs/registry/registry.h"
 #include "libs/store/open.h"
 #include "services/api-server/certificates.h"
+#include "services/api-server/open_store.h"
 
 namespace coxswain::apiserver {
 namespace {
@@ -62,21 +64,6 @@ Result<registry::ClusterSettings> cluster_settings(const ServerOptions& options)
   return settings;
 }
 
-Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options) {
-  if (options.store_backend == "memory") {
-    store::MemoryStoreOptions memory;
-    memory.limits = store_limits(options);
-    return store::open_memory_store(memory);
-  }
-  if (options.store_backend != "local") {
-    return make_error(ErrorCode::kInvalidArgument, "--store-backend must be local or memory");
-  }
-  store::LocalStoreOptions local;
-  local.dir = options.data_dir + "/store";
-  local.limits = store_limits(options);
-  return store::open_local_store(local);
-}
-
 // Expires events once a minute.
 class Housekeeping {
  public:
@@ -117,6 +104,7 @@ CertificateOptions certificate_options(const ServerOptions& options, const std::
   out.data_dir = options.data_dir;
   out.advertise_address = advertise;
   out.port = options.port;
+  out.member_id = options.initial_cluster.empty() ? 0 : options.member_id;
   if (const auto range = registry::parse_ipv4_range(options.service_cluster_ip_range)) {
     out.service_ip = registry::format_ipv4(range->base + 1);
   }
@@ -140,12 +128,13 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
       options.advertise_address.empty() ? default_address() : options.advertise_address;
   COX_ASSIGN_OR_RETURN(ServerCertificates certificates,
                        ensure_cluster_certificates(certificate_options(options, advertise)));
-  COX_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, open_store(options));
+  COX_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, open_store(options, certificates, advertise));
 
   registry::Options registry_options;
   registry_options.settings = settings;
   registry_options.advertise_address = advertise;
   registry_options.event_ttl_ms = options.event_ttl_s * 1000;
+  registry_options.store_admin = store::admin_of(*store);
   registry_options.kubelet_client.ca_pem_path = certificates.ca.certificate_path;
   registry_options.kubelet_client.certificate_pem_path = certificates.kubelet_client.certificate_path;
   registry_options.kubelet_client.key_pem_path = certificates.kubelet_client.key_path;
@@ -178,27 +167,35 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
     COX_RETURN_IF_ERROR(ensure_cluster_certificates(certificate_options(real, advertise)));
   }
   registry = std::make_unique<registry::Registry>(*store, registry_options);
-  if (Result<void> made = registry->bootstrap(); !made.ok()) {
-    server->shutdown(0);
-    return made;
-  }
   gate.store(registry.get(), std::memory_order_release);
-  if (!options.port_file.empty()) {
-    COX_RETURN_IF_ERROR(
-        pki::write_file_atomic(options.port_file, std::to_string(server->port()) + "\n", 0644));
-  }
-  log_info("ready", {{"address", advertise + ":" + std::to_string(server->port())},
-                     {"kubeconfig", options.data_dir + "/kubeconfig/admin.conf"}});
+  const auto start = [&](std::stop_token stop) -> Result<void> {
+    COX_RETURN_IF_ERROR(registry->bootstrap(stop));
+    if (!options.port_file.empty()) {
+      COX_RETURN_IF_ERROR(
+          pki::write_file_atomic(options.port_file, std::to_string(server->port()) + "\n", 0644));
+    }
+    log_info("ready", {{"address", advertise + ":" + std::to_string(server->port())},
+                       {"kubeconfig", options.data_dir + "/kubeconfig/admin.conf"}});
+    return {};
+  };
+  Result<void> started;
   {
+    // Beside the wait for a stop: a store without a quorum may take any time.
+    std::jthread starter([&](std::stop_token stop) {
+      started = start(stop);
+      if (!started.ok() && !stop.stop_requested()) kill(getpid(), SIGTERM);  // ends wait_for_stop
+    });
     Housekeeping housekeeping(*registry, options.event_ttl_s * 1000);
     wait_for_stop();
     log_info("stopping");
   }
   registry->begin_shutdown();
   server->shutdown(5'000);
+  registry->end_shutdown();
+  store.reset();  // answers who still waits for it: while there are a registry and a server to answer through
   server.reset();
   registry.reset();
-  store.reset();
+  if (!started.ok() && started.error().code != ErrorCode::kCancelled) return started;
   return {};
 }
 

@@ -22,6 +22,15 @@ struct ServerOptions {
   std::int64_t event_ttl_s = 3600;
   std::string port_file;  // when set, the port is written there once ready
   int io_threads = 2;
+
+  // A member of a group (docs/store.md); empty initial_cluster: this api-server is alone.
+  std::string initial_cluster;  // ID=HOST:PORT,...
+  std::uint64_t member_id = 0;
+  std::string member_name;                    // empty: this host's name and the id
+  std::string initial_cluster_state = "new";  // or existing
+  std::string cluster_id;
+  std::string peer_bind_address = "0.0.0.0";
+  std::int64_t election_timeout_ms = 1000;
 };
 
 // What of it bounds the store.
@@ -33,6 +42,9 @@ inline store::StoreLimits store_limits(const ServerOptions& options) {
 
 // Serves until `wait_for_stop` returns; errors are start-up failures.
 Result<void> run(const ServerOptions& options, const std::function<void()>& wait_for_stop);
+
+// The members that `text` (ID=HOST:PORT,...) lists. kInvalidArgument: says which flag and why.
+Result<std::vector<store::GroupMember>> parse_initial_cluster(const std::string& text);
 
 // Just the certificates of one more node.
 Result<void> issue_node(const ServerOptions& options, const std::string& name, std::vector<std::string> ips);

@@ -170,13 +170,22 @@ Status internal_error(std::string message) {
   return status;
 }
 
-Status service_unavailable(std::string message) {
-  return make(503, "ServiceUnavailable", std::move(message));
+Status service_unavailable(std::string message, int retry_after_seconds) {
+  Status status = make(503, "ServiceUnavailable", std::move(message));
+  status.retry_after_seconds = retry_after_seconds;
+  return status;
 }
 
 Status timeout(std::string message, int retry_after_seconds) {
   Status status = make(504, "Timeout", "Timeout: " + message);
   status.retry_after_seconds = retry_after_seconds;
+  return status;
+}
+
+Status resource_version_too_large(std::int64_t wanted, std::int64_t current) {
+  Status status = timeout(
+      "Too large resource version: " + std::to_string(wanted) + ", current: " + std::to_string(current), 1);
+  status.causes.push_back({"ResourceVersionTooLarge", "Too large resource version", ""});
   return status;
 }
 

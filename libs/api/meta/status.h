@@ -65,8 +65,11 @@ Status unsupported_media_type(const std::string& supported);  // 415
 Status invalid(const GroupKind& kind, const std::string& name, std::vector<StatusCause> causes);  // 422
 Status too_many_requests(std::string message, int retry_after_seconds);                           // 429
 Status internal_error(std::string message);                                                       // 500
-Status service_unavailable(std::string message);                                                  // 503
-Status timeout(std::string message, int retry_after_seconds = 0);                                 // 504
-Status insufficient_storage(std::string message);                                                 // 507
+// retry_after_seconds > 0 says that nothing happened: clients ask again by themselves, writes too.
+Status service_unavailable(std::string message, int retry_after_seconds = 0);  // 503
+Status timeout(std::string message, int retry_after_seconds = 0);              // 504
+// 504: a revision that this server has not reached in the time that it waits for one.
+Status resource_version_too_large(std::int64_t wanted, std::int64_t current);
+Status insufficient_storage(std::string message);  // 507
 
 }  // namespace coxswain::api

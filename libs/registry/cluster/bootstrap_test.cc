@@ -1,6 +1,10 @@
 // What is there before anybody wrote anything.
 #include <catch2/catch.hpp>
 
+#include <future>
+#include <thread>
+
+#include "libs/registry/follower_store.h"
 #include "libs/registry/test_cluster.h"
 
 using namespace coxswain;            // NOLINT: a test
@@ -89,4 +93,85 @@ TEST_CASE("a range of addresses that is none is refused") {
   const Result<void> made = registry.bootstrap();
   REQUIRE_FALSE(made.ok());
   CHECK(made.error().message.find("--service-cluster-ip-range") != std::string::npos);
+}
+
+TEST_CASE("servers that start at once make one cluster") {
+  for (int round = 0; round < 20; ++round) {
+    const std::unique_ptr<store::Store> store = std::move(store::open_memory_store().value());
+    std::vector<std::unique_ptr<Registry>> servers;
+    for (int i = 0; i < 4; ++i) {
+      Options options = advertising("192.0.2.7", 7440 + i);
+      options.authenticate = false;
+      options.several_servers = true;
+      servers.push_back(std::make_unique<Registry>(*store, options));
+    }
+    std::vector<std::future<Result<void>>> started;
+    for (auto& server : servers)
+      started.push_back(std::async(std::launch::async, [&server] { return server->bootstrap(); }));
+    for (auto& result : started) {
+      const Result<void> made = result.get();
+      INFO((made.ok() ? "" : made.error().message));
+      REQUIRE(made.ok());
+    }
+    const Registry::Answer namespaces = servers[0]->call("GET", "/api/v1/namespaces");
+    CHECK(json::parse(namespaces.body)->find("items")->as_array().size() == 4);
+    CHECK(servers[0]->call("GET", kInDefault + "/services/kubernetes").code == 200);
+  }
+}
+
+TEST_CASE("a store without a quorum is waited for, and resources are refused meanwhile") {
+  const std::unique_ptr<store::Store> leader = std::move(store::open_memory_store().value());
+  FollowerStore store(*leader);
+  Options options;
+  options.authenticate = false;
+  Registry registry(store, options);
+  const auto ask = [&registry](const std::string& target) {
+    auto exchange = std::make_shared<LocalExchange>(make_request("GET", target));
+    registry.handle(exchange);
+    REQUIRE(exchange->wait_done());
+    return exchange;
+  };
+  SECTION("known to have none, then it comes") {
+    store.set_not_serving("no quorum");
+    auto started = std::async(std::launch::async, [&] { return registry.bootstrap(); });
+    CHECK(started.wait_for(std::chrono::milliseconds(600)) == std::future_status::timeout);
+    CHECK(leader->revision() == 0);
+    CHECK(ask("/readyz")->status() == 500);
+    CHECK(ask("/livez")->status() == 200);
+    const auto refused = ask("/api/v1/namespaces/default");
+    CHECK(refused->status() == 503);
+    CHECK(http::find_header(refused->headers(), "Retry-After") == "1");
+    store.set_not_serving("");
+    REQUIRE(started.get().ok());
+    CHECK(ask("/readyz")->status() == 200);
+    CHECK(ask("/api/v1/namespaces/default")->status() == 200);
+  }
+  SECTION("lost while it starts") {
+    store.fall_behind();
+    auto started = std::async(std::launch::async, [&] { return registry.bootstrap(); });
+    for (int i = 0; i < 3; ++i) {
+      while (store.waiting() == 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      store.fail_barriers("nobody leads");
+    }
+    while (started.wait_for(std::chrono::milliseconds(1)) == std::future_status::timeout) store.catch_up();
+    REQUIRE(started.get().ok());
+    CHECK(ask("/readyz")->status() == 200);
+  }
+  SECTION("a stop is heard at once, whatever is waited for") {
+    const bool hangs = GENERATE(true, false);
+    if (hangs)
+      store.fall_behind();
+    else
+      store.set_not_serving("no quorum");
+    std::stop_source stop;
+    auto started = std::async(std::launch::async, [&] { return registry.bootstrap(stop.get_token()); });
+    CHECK(started.wait_for(std::chrono::milliseconds(100)) == std::future_status::timeout);
+    stop.request_stop();
+    REQUIRE(started.wait_for(std::chrono::seconds(5)) == std::future_status::ready);
+    const Result<void> made = started.get();
+    REQUIRE_FALSE(made.ok());
+    CHECK(made.error().code == ErrorCode::kCancelled);
+    CHECK(ask("/readyz")->status() == 500);
+    store.fail_barriers("closing");
+  }
 }

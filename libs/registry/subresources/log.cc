@@ -1,12 +1,8 @@
 // pods/log: streams a container's log from its kubelet, with back-pressure. One thread per open log:
 // the client library blocks; the number is bounded.
-#include <condition_variable>
-#include <mutex>
-#include <stop_token>
-#include <thread>
-
 #include "libs/common/base/strings.h"
 #include "libs/http/client.h"
+#include "libs/registry/blocking_stream.h"
 #include "libs/registry/core.h"
 #include "libs/registry/object.h"
 
@@ -14,7 +10,6 @@ namespace coxswain::registry {
 namespace {
 
 constexpr std::int64_t kMaxLogStreams = 256;
-constexpr std::size_t kMaxQueuedBytes = 1024 * 1024;
 
 std::string names_of(const json::Value& pod, std::string_view list) {
   std::string text;
@@ -92,38 +87,12 @@ std::string log_target(const Call& call, const std::string& container) {
 }
 
 // Shared between the thread that reads from the kubelet and the connection.
-struct LogStream {
-  CallPtr call;
+struct LogStream : BlockingStream {
+  explicit LogStream(CallPtr c) : BlockingStream(c->exchange), call(std::move(c)) {}
+  const CallPtr call;
   http::ClientOptions options;
   std::string target;
   bool follow = false;
-  std::stop_source stop;
-  std::mutex mutex;
-  std::condition_variable drained;
-  bool is_drained = true;  // guarded by mutex
-
-  // Blocks while the client is slow.
-  bool push(std::string_view data, const std::shared_ptr<LogStream>& self) {
-    if (!call->exchange->write({http::Chunk::of(std::string(data))})) return false;
-    if (call->exchange->queued_bytes() <= kMaxQueuedBytes) return true;
-    std::unique_lock lock(mutex);
-    is_drained = false;
-    lock.unlock();
-    call->exchange->on_drained([self] {
-      const std::lock_guard guard(self->mutex);
-      self->is_drained = true;
-      self->drained.notify_all();
-    });
-    lock.lock();
-    drained.wait(lock, [this] { return is_drained || stop.stop_requested(); });
-    return !stop.stop_requested();
-  }
-
-  void cancel() {
-    stop.request_stop();
-    const std::lock_guard guard(mutex);
-    drained.notify_all();
-  }
 };
 
 void pump_log(const std::shared_ptr<LogStream>& stream) {
@@ -146,9 +115,9 @@ void pump_log(const std::shared_ptr<LogStream>& stream) {
       },
       [&](std::string_view data) {
         begin();
-        return stream->push(data, stream);
+        return stream->push(std::string(data));
       },
-      stream->stop.get_token());
+      stream->token());
   if (begun) {
     call->exchange->end();
     return;
@@ -191,17 +160,14 @@ void handle_log(const CallPtr& call) {
     call->core.log_streams.fetch_sub(1);
     return respond_status(call, api::too_many_requests("too many open logs; try again later", 1));
   }
-  auto stream = std::make_shared<LogStream>();
-  stream->call = call;
+  auto stream = std::make_shared<LogStream>(call);
   stream->options = call->core.options.kubelet_client;
   const bool ipv6 = node->host.find(':') != std::string::npos;
   stream->options.base_url =
       "https://" + (ipv6 ? "[" + node->host + "]" : node->host) + ":" + std::to_string(node->port);
   stream->target = log_target(*call, *container);
   stream->follow = query_bool(call->request(), "follow");
-  call->exchange->on_closed([weak = std::weak_ptr<LogStream>(stream)] {
-    if (const std::shared_ptr<LogStream> alive = weak.lock()) alive->cancel();
-  });
+  stream->watch_client();
   call->core.log_threads.run(
       [stream] {
         pump_log(stream);

@@ -5,17 +5,11 @@
 namespace coxswain::registry {
 
 void handle_get(const CallPtr& call) {
-  // Any revision that is not in the future is old enough: what is answered is the latest.
+  // What is here is new enough (freshness.h), and the latest of it is answered.
   if (const std::string_view text = call->request().query_value("resourceVersion"); !text.empty()) {
     const std::optional<std::int64_t> revision = parse_int64(text);
     if (!revision || *revision < 0)
       return respond_status(call, api::bad_request("invalid resourceVersion: " + std::string(text)));
-    if (*revision > call->core.store.revision()) {
-      return respond_status(call,
-                            api::timeout("Too large resource version: " + std::string(text) +
-                                             ", current: " + std::to_string(call->core.store.revision()),
-                                         1));
-    }
   }
   Result<store::EntryPtr> entry = call->core.store.get(call->key());
   if (!entry.ok()) {

@@ -138,12 +138,6 @@ void handle_list(const CallPtr& call) {
   api::ApiResult<Selection> selection = Selection::parse(
       *call->resource, request.query_value("labelSelector"), request.query_value("fieldSelector"));
   if (!selection.ok()) return respond_status(call, selection.error());
-  if (options->revision > call->core.store.revision()) {
-    return respond_status(call,
-                          api::timeout("Too large resource version: " + std::to_string(options->revision) +
-                                           ", current: " + std::to_string(call->core.store.revision()),
-                                       1));
-  }
   api::ApiResult<Page> page = read_page(*call, *options, *selection);
   if (!page.ok()) return respond_status(call, page.error());
   const bool raw = call->output.shape == Output::Shape::kFull && !call->output.yaml && !call->output.pretty &&

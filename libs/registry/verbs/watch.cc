@@ -85,7 +85,8 @@ struct Watch : std::enable_shared_from_this<Watch> {
       out.push_back(http::Chunk::of("---\n" + yaml::write(event)));
       return;
     }
-    out.push_back(http::Chunk::of(std::string(event_prefix(type)) + json::write(object) + std::string(kSuffix)));
+    out.push_back(
+        http::Chunk::of(std::string(event_prefix(type)) + json::write(object) + std::string(kSuffix)));
   }
 
   void frame_bytes(std::string_view type, std::string bytes, std::vector<http::Chunk>& out) {
@@ -271,7 +272,8 @@ void handle_watch(const CallPtr& call) {
   watch->bookmarks = query_bool(request, "allowWatchBookmarks");
   watch->table = call->output.shape == Output::Shape::kTable;
   watch->yaml = call->output.yaml;
-  watch->raw = call->output.shape == Output::Shape::kFull && call->strategy->from_storage == nullptr && !watch->yaml;
+  watch->raw =
+      call->output.shape == Output::Shape::kFull && call->strategy->from_storage == nullptr && !watch->yaml;
   std::string ns = call->info.ns;
   if (ns.empty() && call->resource->namespaced) ns = selection->ns();
   std::string prefix = key_prefix(*call->resource, ns);
@@ -282,12 +284,6 @@ void handle_watch(const CallPtr& call) {
   }
   const bool initial_events = query_bool(request, "sendInitialEvents");
   watch->initial_bookmark = initial_events && watch->bookmarks;
-  if (options->revision > call->core.store.revision()) {
-    return respond_status(call,
-                          api::timeout("Too large resource version: " + std::to_string(options->revision) +
-                                           ", current: " + std::to_string(call->core.store.revision()),
-                                       1));
-  }
   const bool snapshot = request.has_query("sendInitialEvents") ? initial_events : options->revision == 0;
   watch->revision = options->revision;
   if (snapshot) {

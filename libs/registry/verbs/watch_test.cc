@@ -1,9 +1,9 @@
 // Bookmarks: how a quiet watch keeps its place in history.
-#include <map>
 #include <catch2/catch.hpp>
 
 #include "libs/common/base/strings.h"
 #include "libs/registry/test_cluster.h"
+#include "libs/registry/timed_exchange.h"
 
 using namespace coxswain;            // NOLINT: a test
 using namespace coxswain::registry;  // NOLINT
@@ -13,31 +13,6 @@ namespace {
 const std::string kMaps = "/api/v1/namespaces/default/configmaps";
 
 std::string map_named(const std::string& name) { return R"({"metadata":{"name":")" + name + R"("}})"; }
-
-// Delayed tasks run when the test says that their time has come.
-class TimedExchange : public LocalExchange {
- public:
-  using LocalExchange::LocalExchange;
-
-  void post(std::int64_t delay_ms, std::function<void()> task) override {
-    if (delay_ms <= 0) return LocalExchange::post(delay_ms, std::move(task));
-    timers_.emplace(now_ms_ + delay_ms, std::move(task));
-  }
-
-  void advance_ms(std::int64_t ms) {
-    const std::int64_t until_ms = now_ms_ + ms;
-    while (!timers_.empty() && timers_.begin()->first <= until_ms) {
-      const auto due = timers_.extract(timers_.begin());
-      now_ms_ = due.key();
-      due.mapped()();
-    }
-    now_ms_ = until_ms;
-  }
-
- private:
-  std::multimap<std::int64_t, std::function<void()>> timers_;
-  std::int64_t now_ms_ = 0;
-};
 
 struct WatchUnderTest {
   std::shared_ptr<TimedExchange> exchange;

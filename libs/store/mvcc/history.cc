@@ -91,10 +91,17 @@ void History::record(const std::vector<EventPtr>& events, EngineBatch* batch) {
     put_bytes(&row, event->entry->key);
     put_varint(&row,
                event->previous == nullptr ? 0 : static_cast<std::uint64_t>(event->previous->mod_revision));
-    batch->push_back(
-        {Family::kVersions, version_key(event->entry->key, event->revision), version_value(*event->entry)});
+    batch->push_back(version_row(*event->entry));
   }
   batch->push_back({Family::kEvents, event_key(events.front()->revision), std::move(row)});
+}
+
+EngineWrite History::version_row(const Entry& entry) {
+  return {Family::kVersions, version_key(entry.key, entry.mod_revision), version_value(entry)};
+}
+
+Result<EntryPtr> History::read_version_row(std::string_view key, std::string_view value) {
+  return parse_version(parse_version_key(key), value);
 }
 
 void History::record_applied(const Applied& applied, EngineBatch* batch) {

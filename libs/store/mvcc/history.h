@@ -30,6 +30,10 @@ class History {
   static void record(const std::vector<EventPtr>& events, EngineBatch* batch);
   static void record_applied(const Applied& applied, EngineBatch* batch);
 
+  // One row of Family::kVersions, for copies of a state. An entry of version 0 is a tombstone.
+  static EngineWrite version_row(const Entry& entry);
+  static Result<EntryPtr> read_version_row(std::string_view key, std::string_view value);  // kCorruption
+
   // A state that was copied from another member says so, until the log fits it.
   static void record_copied(bool copied, EngineBatch* batch);
   Result<bool> copied() const;

@@ -111,9 +111,12 @@ Result<void> prepare_log(Env& env, const std::string& dir, std::int64_t format, 
                          const std::shared_ptr<Engine>& engine) {
   COX_RETURN_IF_ERROR(env.make_dir(log_dir(dir)));
   COX_RETURN_IF_ERROR(env.sync_dir(dir));
-  if (format < kFormat) {
+  if (format == 1) {
     COX_RETURN_IF_ERROR(env.make_dir(old_log_dir(dir)));  // a crash may have come before it was made
     COX_RETURN_IF_ERROR(upgrade_log(env, dir, log_segment_bytes, engine));
+  } else if (format < kFormat) {
+    COX_RETURN_IF_ERROR(
+        write_format(env, dir));  // the same, but for commands that older releases do not know
   }
   return remove_files(env, old_log_dir(dir));  // what an upgrade left behind
 }

@@ -14,7 +14,7 @@
 
 namespace coxswain::store {
 
-inline constexpr std::int64_t kFormat = 2;
+inline constexpr std::int64_t kFormat = 3;
 
 // Where the log is.
 std::string log_dir(const std::string& dir);

@@ -6,6 +6,7 @@
 #include "libs/store/raft/mutants.h"
 
 namespace coxswain::store {
+
 Member::Member(MemberOptions options, MemberHost& host)
     : options_(std::move(options)),
       host_(host),
@@ -46,8 +47,7 @@ Result<void> Member::start() {
 void Member::close() {
   hub_->close();
   refuse_proposals(make_error(ErrorCode::kDeadlineExceeded, "the store is closing"));
-  for (auto& [context, read] : reads_) read.done(make_error(ErrorCode::kUnavailable, "the store is closing"));
-  reads_.clear();
+  refuse_reads(make_error(ErrorCode::kUnavailable, "the store is closing"));
   if (log_ == nullptr || options_.env == nullptr || health_ != Health::kServing || behind_) return;
   if (options_.engine->flush().ok()) (void)log_->truncate_prefix(stored_index_);  // a fast next start
 }
@@ -206,23 +206,48 @@ void Member::step(std::vector<raft::Message> messages) {
   for (raft::Message& message : messages) {
     if (message.kind == raft::MessageKind::kForward)
       forwarded(message);
+    else if (message.kind == raft::MessageKind::kTransfer)
+      transfer(message.context);
     else
       raft_->step(std::move(message));
   }
   turn();
 }
 
-void Member::hand_over() {
-  if (health_ == Health::kStopped || raft_->role() != raft::Role::kLeader) return;
-  raft::MemberId best = raft::kNobody;
-  raft::Index most = 0;
-  for (const auto& [id, progress] : raft_->progress()) {
-    if (!raft_->configuration().is_voter(id) || progress.match() < most) continue;
-    best = id;
-    most = progress.match();
+void Member::hand_over(raft::MemberId to) {
+  if (health_ == Health::kStopped) return;
+  if (raft_->role() == raft::Role::kLeader) {
+    transfer(to);
+  } else if (raft_->leader() != raft::kNobody) {
+    raft::Message message;
+    message.kind = raft::MessageKind::kTransfer;
+    message.from = options_.raft.id;
+    message.to = raft_->leader();
+    message.term = raft_->term();
+    message.context = to;
+    host_.send(std::move(message));
   }
-  if (best != raft::kNobody) (void)raft_->transfer_leadership(best);
   turn();
+}
+
+void Member::transfer(raft::MemberId to) {
+  if (raft_->role() != raft::Role::kLeader) return;
+  raft::Index most = 0;
+  if (to == raft::kNobody) {
+    for (const auto& [id, progress] : raft_->progress()) {
+      if (!raft_->configuration().is_voter(id) || progress.match() < most) continue;
+      to = id;
+      most = progress.match();
+    }
+  }
+  if (to != raft::kNobody) (void)raft_->transfer_leadership(to);
+}
+
+raft::Outcome Member::change_members(const raft::Configuration& target) {
+  if (health_ != Health::kServing) return raft::Outcome::kBusy;
+  const raft::Outcome outcome = raft_->propose_configuration(target);
+  turn();
+  return outcome;
 }
 
 void Member::report_unreachable(raft::MemberId id) {
@@ -310,6 +335,18 @@ void Member::refuse_proposals(const Error& error) {
   for (auto& [number, pending] : refused) pending.done(error);
 }
 
+void Member::refuse_reads(const Error& error) {
+  std::map<std::uint64_t, Read> refused;
+  refused.swap(reads_);
+  for (auto& [context, read] : refused) read.done(error);
+}
+
+// Nobody waits for a member that has stopped.
+void Member::refuse_all() {
+  refuse_proposals(make_error(ErrorCode::kDeadlineExceeded, reason_));
+  refuse_reads(make_error(ErrorCode::kUnavailable, reason_));
+}
+
 // What a failure of the log means for this member and its callers.
 Result<void> Member::log_outcome(const Result<void>& outcome) {
   if (outcome.ok()) return {};
@@ -327,6 +364,13 @@ Result<void> Member::log_outcome(const Result<void>& outcome) {
 Result<void> Member::drive() {
   if (health_ == Health::kStopped) return make_error(ErrorCode::kUnavailable, reason_);
   host_.moved();
+  if (raft_->forgot()) {
+    return make_error(
+        ErrorCode::kDeadlineExceeded,
+        stop_member(make_error(ErrorCode::kCorruption,
+                               "this data directory lacks entries that it once had (an old copy?); "
+                               "remove this member and add it again with an empty one")));
+  }
   while (raft_->has_ready()) {
     raft::Ready ready = raft_->ready();
     const bool empty = !ready.must_sync && !ready.hard_state.has_value() && ready.committed.empty() &&
@@ -496,7 +540,9 @@ Result<Member::Planned> Member::plan_entry(const raft::Entry& entry, const State
 
 std::string Member::stop_member(const Error& cause) {
   std::string reason =
-      "the log failed and this member has stopped; check the disk, then restart it: " + cause.message;
+      cause.code == ErrorCode::kCorruption
+          ? "this member has stopped: " + cause.message
+          : "the log failed and this member has stopped; check the disk, then restart it: " + cause.message;
   set_health(Health::kStopped, reason);
   return reason;
 }

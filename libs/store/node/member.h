@@ -88,7 +88,10 @@ class Member : private raft::LogReader {
   void step(std::vector<raft::Message> messages);  // one write and fsync for all of them
   // A kSnapshot message, with the rows of the state it speaks of, from an image() of the sender's engine.
   void install(raft::Message message, std::unique_ptr<EngineCopy> copy);
-  void hand_over();  // to whoever has most of the log, if this member leads
+  // To `to`, or to whoever has most of the log: at once if this member leads, else the leader is asked to.
+  void hand_over(raft::MemberId to = raft::kNobody);
+  // Towards `target` (plan_change() of raft().configuration()); kNotAllowed and kBusy: later, perhaps.
+  raft::Outcome change_members(const raft::Configuration& target);
   void report_unreachable(raft::MemberId id);
   void report_state(raft::MemberId id, bool arrived);  // that was sent
   void tick();
@@ -155,6 +158,7 @@ class Member : private raft::LogReader {
   Result<void> log_commands(std::vector<Asked> commands);
   void forward(const std::vector<Asked>& commands);
   void forwarded(const raft::Message& message);
+  void transfer(raft::MemberId to);
   void send_again();
   Result<void> drive();
   Result<void> store(const raft::Ready& ready);
@@ -166,6 +170,8 @@ class Member : private raft::LogReader {
   void answer_reads();
   void answer_what_came_with_it();
   void refuse_proposals(const Error& error);
+  void refuse_reads(const Error& error);
+  void refuse_all();
   void give_up();
   void ask_again();
   static Result<Planned> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);

@@ -13,6 +13,7 @@ namespace {
 constexpr std::size_t kGroupTxns = 4096;  // one group commit; bounds the log write and the engine batch
 constexpr std::size_t kGroupBytes = 8u << 20;
 constexpr std::int64_t kPauseMs = 500;
+constexpr std::size_t kBarriers = 65536;
 constexpr std::size_t kMessages = 4096;  // that wait; more are lost, as if the network had
 constexpr std::size_t kMessageBytes = 64u << 20;
 
@@ -46,6 +47,10 @@ Node::Node(NodeOptions options)
       durable_(options.member.env != nullptr),
       transport_(std::move(options.transport)),
       tick_ms_(options.tick_ms),
+      cluster_id_(std::move(options.cluster_id)),
+      self_(std::move(options.self)),
+      roster_(std::move(options.roster)),
+      on_members_(std::move(options.on_members)),
       clock_(*options.member.clock),
       member_(with_incarnation(std::move(options.member)), *this),
       state_(member_.state()),
@@ -53,6 +58,7 @@ Node::Node(NodeOptions options)
       history_(member_.history()) {}
 
 Node::~Node() {
+  leave();
   if (transport_ != nullptr) transport_->stop();
   Mail refused;
   {
@@ -68,6 +74,18 @@ Node::~Node() {
   for (Member::Proposal& proposal : refused.proposals) proposal.done(closing);
   for (BarrierDone& done : refused.barriers) done(closing);
   member_.close();
+  refuse_admin();
+}
+
+// Somebody else leads first, so that nobody has to wait for an election.
+void Node::leave() {
+  constexpr int kTries = 250;
+  if (transport_ == nullptr || !thread_.joinable()) return;
+  const Group now = group();
+  if (now.role != raft::Role::kLeader || now.members.voters.size() < 2) return;
+  hand_over();
+  for (int i = 0; i < kTries && group().role == raft::Role::kLeader; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
 }
 
 Result<void> Node::start() {
@@ -124,16 +142,19 @@ Result<void> Node::compact(Revision revision) {
 }
 
 void Node::barrier(BarrierDone done) {
-  if (transport_ == nullptr) return done({});  // nobody else can write
+  if (transport_ == nullptr || alone_.load(std::memory_order_acquire))
+    return done({});  // nobody else can write
   {
     const std::lock_guard lock(mutex_);
-    if (!stopping_) {
+    if (!stopping_ && mail_.barriers.size() >= kBarriers) {
+      // Refused below.
+    } else if (!stopping_) {
       mail_.barriers.push_back(std::move(done));
       if (mail_.barriers.size() == 1) arrived_.notify_one();
       return;
     }
   }
-  done(make_error(ErrorCode::kUnavailable, "the store is closing"));
+  done(make_error(ErrorCode::kUnavailable, "the store is closing, or too many reads wait; try again"));
 }
 
 Node::Group Node::group() const {
@@ -141,9 +162,9 @@ Node::Group Node::group() const {
   return group_;
 }
 
-void Node::hand_over() {
+void Node::hand_over(raft::MemberId to) {
   const std::lock_guard lock(mutex_);
-  mail_.hand_over = true;
+  mail_.hand_over = to;
   arrived_.notify_one();
 }
 
@@ -192,6 +213,7 @@ void Node::run() {
     if (transport_ != nullptr && clock_.now_ms() >= tick_at_ms_) tick();
     member_.upkeep();
     publish_status();
+    if (transport_ != nullptr) answer_admin();
   }
 }
 
@@ -240,7 +262,7 @@ void Node::work(Mail mail) {
   }
   for (Incoming& state : mail.states) member_.install(std::move(state.message), std::move(state.copy));
   if (!mail.messages.empty()) member_.step(std::move(mail.messages));
-  if (mail.hand_over) member_.hand_over();
+  if (mail.hand_over.has_value()) member_.hand_over(*mail.hand_over);
   if (!mail.barriers.empty()) {
     // One round to a quorum for all of them.
     member_.read_barrier([waiting = std::make_shared<std::vector<BarrierDone>>(std::move(mail.barriers))](
@@ -254,6 +276,7 @@ void Node::work(Mail mail) {
 // A tick that comes late is one tick: time that this member missed proves nothing.
 void Node::tick() {
   member_.tick();
+  care_for_members();
   tick_at_ms_ = std::max(tick_at_ms_ + tick_ms_, clock_.now_ms() + tick_ms_ / 2);
 }
 
@@ -265,9 +288,15 @@ void Node::publish_status() {
   group_.leader = raft.leader();
   group_.role = raft.role();
   group_.term = raft.term();
+  group_.last = raft.last_index();
+  group_.committed = raft.committed();
   group_.applied = member_.applied().index;
   group_.log_first = member_.log().first_index();
   if (group_.members != raft.configuration()) group_.members = raft.configuration();
+  group_.match.clear();
+  for (const auto& [id, progress] : raft.progress()) group_.match[id] = progress.match();
+  alone_.store(raft.role() == raft::Role::kLeader && raft.progress().empty() && !group_.members.joint(),
+               std::memory_order_release);
 }
 
 void Node::send(raft::Message message) {

@@ -2,7 +2,10 @@
 // everything that arrived while the last fsync ran and makes it one group; another flushes the engine.
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
+#include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -11,6 +14,8 @@
 #include <vector>
 
 #include "libs/store/node/member.h"
+#include "libs/store/node/members.h"
+#include "libs/store/node/roster.h"
 #include "libs/store/node/transport.h"
 
 namespace coxswain::store {
@@ -20,11 +25,15 @@ struct NodeOptions {
   std::unique_ptr<Transport> transport;  // null: a group of one
   std::int64_t tick_ms = 100;            // an election time-out is MemberOptions::raft.election_ticks of them
   std::unique_ptr<FileLock> lock;        // held as long as the node lives
+  std::string cluster_id;
+  MemberRecord self;               // as the others should know it; its role is theirs to say
+  std::shared_ptr<Roster> roster;  // kept up to date; null: a group of one
+  std::function<void(const std::vector<MemberRecord>&)> on_members;  // they changed; the node's thread
 };
 
 Result<std::unique_ptr<Store>> open_node(NodeOptions options);
 
-class Node : public Store, private MemberHost, private Transport::Receiver {
+class Node : public Store, public StoreAdmin, private MemberHost, private Transport::Receiver {
  public:
   explicit Node(NodeOptions options);
   ~Node() override;
@@ -40,17 +49,27 @@ class Node : public Store, private MemberHost, private Transport::Receiver {
   Revision revision() const override;
   Stats stats() const override;
 
+  GroupStatus status() const override;
+  void add_member(std::string name, std::string peer_address, MemberDone done) override;
+  void promote_member(std::uint64_t id, MemberDone done) override;
+  void remove_member(std::uint64_t id, MemberDone done) override;
+  void transfer_leader(std::uint64_t id, LeaderDone done) override;
+  Result<std::unique_ptr<EngineImage>> image() const override { return engine_->image(); }
+
   struct Group {
     raft::MemberId leader = raft::kNobody;  // as far as this member knows
     raft::Role role = raft::Role::kFollower;
     raft::Term term = 0;
+    raft::Index last = 0;
+    raft::Index committed = 0;
     raft::Index applied = 0;
     raft::Index log_first = 0;  // the oldest entry that it can send
     raft::Configuration members;
+    std::map<raft::MemberId, raft::Index> match;  // the leader's
   };
   Group group() const;
   // If it leads, somebody else is to: before it is closed, so that nobody waits for an election.
-  void hand_over();
+  void hand_over(raft::MemberId to = raft::kNobody);
 
  private:
   using Batch = std::vector<Member::Proposal>;
@@ -69,10 +88,10 @@ class Node : public Store, private MemberHost, private Transport::Receiver {
     std::vector<BarrierDone> barriers;
     std::vector<Report> reports;
     std::optional<Result<void>> flushed;
-    bool hand_over = false;
+    std::optional<raft::MemberId> hand_over;
     bool empty() const {
       return proposals.empty() && messages.empty() && states.empty() && barriers.empty() && reports.empty() &&
-             !flushed.has_value() && !hand_over;
+             !flushed.has_value() && !hand_over.has_value();
     }
   };
 
@@ -90,6 +109,21 @@ class Node : public Store, private MemberHost, private Transport::Receiver {
 
   // Any thread.
   void enqueue(Member::Proposal proposal);
+  void leave();
+
+  // admin.cc: any thread
+  using MemberPlan = std::function<Result<MemberChange>(const MemberList&, const raft::Configuration&)>;
+  void change_member(MemberPlan plan, int attempts, MemberDone done);
+  void await_member(MemberRecord record, MemberDone done);
+  std::string why_no_leader() const;
+
+  // admin.cc: the node's thread
+  void care_for_members();
+  void introduce_self(const MemberList& list);
+  void lead_members(const MemberList& list);
+  void answer_admin();
+  void refuse_admin();
+
   void run();  // the node's thread
   Mail take();
   Batch take_proposals();  // mutex_ held
@@ -105,9 +139,17 @@ class Node : public Store, private MemberHost, private Transport::Receiver {
   const bool durable_;
   const std::unique_ptr<Transport> transport_;
   const std::int64_t tick_ms_;
+  const std::string cluster_id_;
+  const MemberRecord self_;
+  const std::shared_ptr<Roster> roster_;
+  const std::function<void(const std::vector<MemberRecord>&)> on_members_;
   Clock& clock_;
-  std::int64_t tick_at_ms_ = 0;  // the node's thread
-  Member member_;                // the node's thread, but for what everybody may read
+  std::int64_t tick_at_ms_ = 0;       // the node's thread
+  Revision members_version_ = -1;     // the node's thread: of the list that was told last
+  raft::Configuration members_told_;  // the node's thread
+  std::int64_t introduce_at_ms_ = 0;  // the node's thread: not before
+  std::atomic<bool> alone_{false};    // nobody else can write: the only voter, and it leads
+  Member member_;                     // the node's thread, but for what everybody may read
   const State& state_;
   const std::shared_ptr<Hub> hub_;
   const std::shared_ptr<const History> history_;
@@ -124,6 +166,19 @@ class Node : public Store, private MemberHost, private Transport::Receiver {
   std::condition_variable flush_wanted_;
   bool flushing_ = false;  // asked for, not done
   Group group_;
+  struct MemberWait {
+    MemberRecord record;
+    MemberDone done;
+    std::int64_t until_ms = 0;
+  };
+  struct LeaderWait {
+    std::uint64_t id = 0;      // 0: anybody else
+    std::uint64_t before = 0;  // who led
+    LeaderDone done;
+    std::int64_t until_ms = 0;
+  };
+  std::vector<MemberWait> member_waits_;
+  std::vector<LeaderWait> leader_waits_;
 
   std::thread thread_;
   std::thread flush_thread_;

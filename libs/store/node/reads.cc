@@ -49,8 +49,8 @@ Stats Node::stats() const {
   stats.disk_bytes += log_bytes_;
   stats.read_only = health_ != Health::kServing;
   stats.read_only_reason = reason_;
-  stats.serving = health_ != Health::kStopped;
-  if (!stats.serving) stats.not_serving_reason = reason_;
+  stats.serving = health_ != Health::kStopped && (transport_ == nullptr || group_.leader != raft::kNobody);
+  if (!stats.serving) stats.not_serving_reason = health_ == Health::kStopped ? reason_ : why_no_leader();
   return stats;
 }
 

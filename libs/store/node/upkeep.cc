@@ -14,7 +14,7 @@ constexpr std::size_t kSweepEvents = 500;  // per turn of the loop: a few millis
 }  // namespace
 
 void Member::upkeep() {
-  if (health_ == Health::kStopped) return;
+  if (health_ == Health::kStopped) return refuse_all();
   if (health_ == Health::kReadOnly) recover_space();
   checkpoint();
   if (health_ != Health::kServing) return;

@@ -49,6 +49,7 @@ std::string encode_hello(const Hello& hello) {
   put_varint(&out, static_cast<std::uint64_t>(hello.purpose));
   put_bytes(&out, hello.cluster);
   put_varint(&out, hello.from);
+  put_varint(&out, hello.data_id);
   put_varint(&out, hello.to);
   return out;
 }
@@ -71,28 +72,33 @@ Result<Hello> decode_hello(std::string_view bytes) {
   hello.purpose = static_cast<Purpose>(purpose);
   hello.cluster = std::string(reader.bytes());
   hello.from = reader.varint();
+  hello.data_id = reader.varint();
   hello.to = reader.varint();
   if (!reader.ok() || !reader.done() || hello.from == raft::kNobody || hello.to == raft::kNobody)
     return make_error(ErrorCode::kCorruption, "not a member of a store");
   return hello;
 }
 
-std::string encode_answer(const Result<void>& outcome) {
+std::string encode_answer(const Result<std::uint64_t>& outcome) {
   std::string out(1, static_cast<char>(kPeerVersion));
   put_varint(&out, outcome.ok() ? 0 : 1);
-  if (!outcome.ok()) put_bytes(&out, std::string_view(outcome.error().message).substr(0, kMostText));
+  if (outcome.ok())
+    put_varint(&out, *outcome);
+  else
+    put_bytes(&out, std::string_view(outcome.error().message).substr(0, kMostText));
   return out;
 }
 
-Result<void> decode_answer(std::string_view bytes) {
+Result<std::uint64_t> decode_answer(std::string_view bytes) {
   if (bytes.empty()) return make_error(ErrorCode::kCorruption, "no answer");
   WireReader reader(bytes.substr(1));
   const std::uint64_t refused = reader.varint();
+  const std::uint64_t data_id = refused == 0 ? reader.varint() : 0;
   const std::string text(refused == 0 ? std::string_view() : reader.bytes());
   if (!reader.ok() || !reader.done() || refused > 1 || text.size() > kMostText)
     return make_error(ErrorCode::kCorruption, "not an answer of a member");
   if (refused == 1) return make_error(ErrorCode::kPermissionDenied, text);
-  return {};
+  return data_id;
 }
 
 std::string member_name(raft::MemberId id) { return "system:store-member:" + std::to_string(id); }

@@ -1,8 +1,8 @@
 // What two members say to each other before anything else, and how bytes are framed between them: version 1.
 //
 //   frame  := u32 length, u32 crc32c of the payload (both big-endian), payload
-//   hello  := "COXPEER" version purpose cluster-bytes from to      from whoever connects
-//   answer := version, 0 ok | 1 refused text-bytes
+//   hello  := "COXPEER" version purpose cluster-bytes from data-id to     from whoever connects
+//   answer := version, 0 data-id | 1 refused text-bytes
 //
 // Mail: frames of messages follow, one way, for as long as the connection lasts. A state: a frame with its
 // message, frames of rows (engine/rows.h; none of them is empty), an empty frame, and an answer back.
@@ -27,6 +27,7 @@ struct Hello {
   Purpose purpose = Purpose::kMail;
   std::string cluster;
   raft::MemberId from = raft::kNobody;
+  std::uint64_t data_id = 0;  // of the data directory of `from`
   raft::MemberId to = raft::kNobody;
 };
 
@@ -39,8 +40,9 @@ std::string encode_hello(const Hello& hello);
 // kCorruption: not a hello; kUnimplemented: of another version, and the error says which.
 Result<Hello> decode_hello(std::string_view bytes);
 
-std::string encode_answer(const Result<void>& outcome);
-Result<void> decode_answer(std::string_view bytes);  // what the other one said, or kCorruption
+// Yes, and which data directory answers; or why not.
+std::string encode_answer(const Result<std::uint64_t>& outcome);
+Result<std::uint64_t> decode_answer(std::string_view bytes);  // what the other one said, or kCorruption
 
 // Who a member is, in its certificate.
 std::string member_name(raft::MemberId id);

@@ -83,11 +83,13 @@ Result<std::unique_ptr<TlsStream>> call(TlsPeers& tls, const PeerOptions& option
   if ((*stream)->common_name() != member_name(to)) {
     return named(make_error(ErrorCode::kPermissionDenied, "that is " + (*stream)->common_name()));
   }
-  const std::string hello = encode_hello({purpose, options.cluster, options.id, to});
+  const std::string hello = encode_hello({purpose, options.cluster, options.id, options.data_id, to});
   if (const auto sent = (*stream)->write(frame(hello)); !sent.ok()) return named(sent.error());
   const auto bytes = read_frame(**stream, options.io_timeout_ms);
   if (!bytes.ok()) return named(bytes.error());
-  if (const auto answer = decode_answer(*bytes); !answer.ok()) return named(answer.error());
+  const auto answer = decode_answer(*bytes);
+  if (!answer.ok()) return named(answer.error());
+  if (const auto known = options.admit(to, *answer); !known.ok()) return named(known.error());
   return stream;
 }
 
@@ -227,11 +229,16 @@ class TlsTransportImpl : public TlsTransport {
   template <typename What>
   bool begin(What what);
   void reap(bool all);
+  void replace_senders(const std::map<MemberId, PeerAddress>& peers,
+                       std::vector<std::unique_ptr<Sender>>* gone);
   void accept_all();
   void serve(int fd, Held& held);
   Result<Hello> greet(TlsStream& stream);
   Result<void> check(const Hello& hello, const TlsStream& stream) const;
-  Result<void> take_mail(TlsStream& stream, MemberId from);
+  Result<std::uint64_t> said(const Result<void>& outcome) const {
+    return outcome.ok() ? Result<std::uint64_t>(options_.data_id) : Result<std::uint64_t>(outcome.error());
+  }
+  Result<void> take_mail(TlsStream& stream, const Hello& hello);
   Result<void> take_state(TlsStream& stream, MemberId from);
   Result<raft::Message> read_message(TlsStream& stream, MemberId from, std::int64_t timeout_ms) const;
   Result<void> give_state(TlsStream& stream, const raft::Message& message, EngineImage& image, Held& held);
@@ -278,7 +285,14 @@ Result<void> TlsTransportImpl::listen() {
 }
 
 void TlsTransportImpl::set_peers(const std::map<MemberId, PeerAddress>& peers) {
-  std::vector<std::unique_ptr<Sender>> gone;  // joined without the lock
+  auto gone = std::make_shared<std::vector<std::unique_ptr<Sender>>>();
+  replace_senders(peers, gone.get());
+  // One that is connecting takes its time to stop: whoever calls does not wait for it.
+  if (!gone->empty() && begin([gone](Held&) { gone->clear(); })) gone.reset();
+}
+
+void TlsTransportImpl::replace_senders(const std::map<MemberId, PeerAddress>& peers,
+                                       std::vector<std::unique_ptr<Sender>>* gone) {
   const std::lock_guard lock(mutex_);
   wanted_ = peers;
   if (receiver_ == nullptr || stopping_) return;
@@ -288,7 +302,7 @@ void TlsTransportImpl::set_peers(const std::map<MemberId, PeerAddress>& peers) {
       ++it;
       continue;
     }
-    gone.push_back(std::move(it->second));
+    gone->push_back(std::move(it->second));
     it = senders_.erase(it);
   }
   for (const auto& [id, at] : peers) {
@@ -364,7 +378,7 @@ void TlsTransportImpl::serve(int fd, Held& held) {
   const Result<Hello> hello = greet(**stream);
   Result<void> ended = hello.ok() ? Result<void>() : Result<void>(hello.error());
   if (hello.ok())
-    ended = hello->purpose == Purpose::kMail ? take_mail(**stream, hello->from)
+    ended = hello->purpose == Purpose::kMail ? take_mail(**stream, *hello)
                                              : take_state(**stream, hello->from);
   held.release();
   if (ended.ok() || ended.error().code == ErrorCode::kUnavailable) return;
@@ -376,7 +390,7 @@ Result<Hello> TlsTransportImpl::greet(TlsStream& stream) {
   COX_ASSIGN_OR_RETURN(const std::string bytes, read_frame(stream, options_.io_timeout_ms));
   Result<Hello> hello = decode_hello(bytes);
   const Result<void> welcome = hello.ok() ? check(*hello, stream) : Result<void>(hello.error());
-  COX_RETURN_IF_ERROR(stream.write(frame(encode_answer(welcome))));
+  COX_RETURN_IF_ERROR(stream.write(frame(encode_answer(said(welcome)))));
   COX_RETURN_IF_ERROR(welcome);
   return hello;
 }
@@ -395,7 +409,7 @@ Result<void> TlsTransportImpl::check(const Hello& hello, const TlsStream& stream
   if (hello.to != options_.id)
     return refuse("it looks for member " + std::to_string(hello.to) + ", this is member " +
                   std::to_string(options_.id) + ": check the addresses");
-  return {};
+  return options_.admit(hello.from, hello.data_id);
 }
 
 Result<raft::Message> TlsTransportImpl::read_message(TlsStream& stream, MemberId from,
@@ -407,9 +421,10 @@ Result<raft::Message> TlsTransportImpl::read_message(TlsStream& stream, MemberId
   return message;
 }
 
-Result<void> TlsTransportImpl::take_mail(TlsStream& stream, MemberId from) {
+Result<void> TlsTransportImpl::take_mail(TlsStream& stream, const Hello& hello) {
   for (;;) {
-    COX_ASSIGN_OR_RETURN(raft::Message message, read_message(stream, from, 0));
+    COX_ASSIGN_OR_RETURN(raft::Message message, read_message(stream, hello.from, 0));
+    COX_RETURN_IF_ERROR(options_.admit(hello.from, hello.data_id));  // it may have been removed since
     if (message.kind == raft::MessageKind::kSnapshot)
       return make_error(ErrorCode::kCorruption, "a state among mail");
     receiver_->receive(std::move(message));
@@ -431,7 +446,7 @@ Result<void> TlsTransportImpl::take_state(TlsStream& stream, MemberId from) {
     return {};
   };
   const Result<void> received = receive();
-  COX_RETURN_IF_ERROR(stream.write(frame(encode_answer(received))));
+  COX_RETURN_IF_ERROR(stream.write(frame(encode_answer(said(received)))));
   return received;
 }
 
@@ -475,8 +490,9 @@ Result<void> TlsTransportImpl::give_state(TlsStream& stream, const raft::Message
     while (!held.stopped() && std::chrono::duration<double>(SteadyClock::now() - began).count() < due_seconds)
       std::this_thread::sleep_for(std::chrono::milliseconds(2));
   }
-  COX_ASSIGN_OR_RETURN(const std::string answer, read_frame(stream, kInstallTimeoutMs));
-  return decode_answer(answer);
+  COX_ASSIGN_OR_RETURN(const std::string bytes, read_frame(stream, kInstallTimeoutMs));
+  const auto answer = decode_answer(bytes);
+  return answer.ok() ? Result<void>() : Result<void>(answer.error());
 }
 
 }  // namespace

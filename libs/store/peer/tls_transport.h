@@ -25,7 +25,11 @@ struct PeerAddress {
 
 struct PeerOptions {
   raft::MemberId id = raft::kNobody;
-  std::string cluster;  // both sides must name the same
+  std::string cluster;        // both sides must name the same
+  std::uint64_t data_id = 0;  // of this member's data directory
+  // Whether a member, known by its certificate, may speak with this one; asked by both sides. Any thread.
+  std::function<Result<void>(raft::MemberId, std::uint64_t data_id)> admit =
+      [](raft::MemberId, std::uint64_t) { return Result<void>(); };
   std::string listen_address = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free one
   PeerTls tls;

@@ -8,7 +8,7 @@ namespace coxswain::store::raft {
 namespace {
 
 constexpr std::uint8_t kReject = 1, kTransfer = 2;
-constexpr auto kLastKind = static_cast<std::uint64_t>(MessageKind::kForward);
+constexpr auto kLastKind = static_cast<std::uint64_t>(MessageKind::kTransfer);
 constexpr auto kLastEntryKind = static_cast<std::uint64_t>(EntryKind::kConfiguration);
 
 void put_entries(std::string* out, const std::vector<Entry>& entries) {
@@ -100,7 +100,8 @@ Result<Message> decode_message(std::string_view bytes) {
        {&m.from, &m.to, &m.term, &m.index, &m.log_term, &m.commit, &m.commit_term, &m.hint, &m.context})
     *number = reader.varint();
   if (m.from == kNobody || m.to == kNobody || m.term == 0) reader.fail();
-  if ((m.kind == MessageKind::kAppend || m.kind == MessageKind::kForward) && reader.ok()) read_entries(reader, &m);
+  if ((m.kind == MessageKind::kAppend || m.kind == MessageKind::kForward) && reader.ok())
+    read_entries(reader, &m);
   if (m.kind == MessageKind::kSnapshot && reader.ok()) read_snapshot(reader, &m);
   if (!reader.ok() || !reader.done()) return make_error(ErrorCode::kCorruption, "not a message");
   return m;

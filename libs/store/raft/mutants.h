@@ -34,17 +34,17 @@ enum class Mutant : std::uint8_t {
   kConfigurationOnOneSide,      // §4.1: followers go on with the members of before
   // Of the node around the core, and of the state machine.
   kLogNotSynced,
-  kAppliedApartFromData,     // how far the state has got is stored before the rows
-  kTruncatedBeforeFlush,     // the log loses what the state has, but not durably
-  kLogBeforeCopiedState,     // the log begins behind a state that is not there yet
-  kCommandTwice,             // sent again, and applied again
-  kRevisionReused,           // after a restart, when the last write was a deletion
-  kWatchResumesLate,         // by one revision
-  kBookmarkTooFar,           // before its events
-  kLostWake,                 // of a watcher of a shorter prefix
-  kSweepLosesDelete,         // compaction takes the tombstone and leaves what it covered
-  kStoredBehindHole,         // rows go to an engine that lacks earlier ones
-  kHistoryWhileRebuilt,      // read from an engine that lacks what the log has
+  kAppliedApartFromData,  // how far the state has got is stored before the rows
+  kTruncatedBeforeFlush,  // the log loses what the state has, but not durably
+  kLogBeforeCopiedState,  // the log begins behind a state that is not there yet
+  kCommandTwice,          // sent again, and applied again
+  kRevisionReused,        // after a restart, when the last write was a deletion
+  kWatchResumesLate,      // by one revision
+  kBookmarkTooFar,        // before its events
+  kLostWake,              // of a watcher of a shorter prefix
+  kSweepLosesDelete,      // compaction takes the tombstone and leaves what it covered
+  kStoredBehindHole,      // rows go to an engine that lacks earlier ones
+  kHistoryWhileRebuilt,   // read from an engine that lacks what the log has
   kCount,
 };
 

@@ -37,8 +37,9 @@ void Raft::reset(Term term) {
   leader_ = kNobody;
   election_elapsed_ = 0;
   heartbeat_elapsed_ = 0;
-  election_timeout_ =
-      options_.election_ticks + static_cast<int>(random() % static_cast<unsigned>(options_.election_ticks));
+  const int spread =
+      options_.election_spread_ticks > 0 ? options_.election_spread_ticks : options_.election_ticks;
+  election_timeout_ = options_.election_ticks + static_cast<int>(random() % static_cast<unsigned>(spread));
   votes_.clear();
   progress_.clear();
   transferee_ = kNobody;
@@ -73,6 +74,8 @@ void Raft::tick() {
     if (election_elapsed_ >= election_timeout_ && promotable()) {
       election_elapsed_ = 0;
       start_election(Role::kPreCandidate, false);
+    } else if (election_elapsed_ >= election_timeout_ && leader_ != kNobody) {
+      become_follower(term_, kNobody);  // without a vote it can do nothing else, but others should not wait
     }
     return;
   }

@@ -24,7 +24,8 @@ namespace coxswain::store::raft {
 
 struct Options {
   MemberId id = kNobody;
-  int election_ticks = 10;  // a time-out is drawn from [election_ticks, 2 * election_ticks)
+  int election_ticks = 10;        // a time-out is drawn from [election_ticks,
+  int election_spread_ticks = 0;  // election_ticks + this); 0: as much again
   int heartbeat_ticks = 1;
   std::uint64_t seed = 0;  // of the election time-outs
   FlowLimits flow;
@@ -97,6 +98,8 @@ class Raft {
   const Configuration& configuration() const { return configuration_; }
   const std::map<MemberId, Progress>& progress() const { return progress_; }  // the leader's
   const Log& log() const { return log_; }
+  // True: the log lacks what this member once said it has. It must not go on.
+  bool forgot() const { return forgot_; }
 
  private:
   struct PendingRead {
@@ -173,6 +176,7 @@ class Raft {
   int heartbeat_elapsed_ = 0;
   int election_timeout_ = 0;
   std::map<MemberId, bool> votes_;  // a candidate's
+  bool forgot_ = false;
 
   // The leader's.
   std::map<MemberId, Progress> progress_;  // of everybody else

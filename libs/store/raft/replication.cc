@@ -204,6 +204,11 @@ void Raft::handle_append(const Message& m) {
 }
 
 void Raft::handle_heartbeat(const Message& m) {
+  // What is committed and surely matches cannot go again.
+  if (m.commit > log_.last() && !planted(Mutant::kHeartbeatCommitsUnmatched)) {
+    forgot_ = true;
+    return;
+  }
   log_.commit_to(planted(Mutant::kHeartbeatCommitsUnmatched) ? std::min(m.commit, log_.last()) : m.commit);
   Message reply;
   reply.kind = MessageKind::kHeartbeatReply;

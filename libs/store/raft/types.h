@@ -61,6 +61,7 @@ enum class MessageKind : std::uint8_t {
   kReadIndex,       // §6.4: a follower asks the leader where a read may be served
   kReadIndexReply,  // index: there
   kForward,         // entries: what another member wants the leader to propose; not for the core
+  kTransfer,        // context: who is to lead (kNobody: whoever has most of the log); not for the core
 };
 
 struct Message {

@@ -1,0 +1,73 @@
+#include "services/api-server/open_store.h"
+
+#include "libs/common/base/strings.h"
+#include "libs/common/log/log.h"
+
+namespace coxswain::apiserver {
+namespace {
+
+Result<std::unique_ptr<store::Store>> open_group(const ServerOptions& options,
+                                                 const ServerCertificates& certificates,
+                                                 const std::string& advertise_address) {
+  if (options.member_id == 0)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "--initial-cluster needs --member-id: which of them is this?");
+  if (options.port == 0)
+    return make_error(ErrorCode::kInvalidArgument,
+                      "a member needs a port that the others know: set --secure-port");
+  store::GroupStoreOptions group;
+  group.local.dir = options.data_dir + "/store";
+  group.local.limits = store_limits(options);
+  group.member_id = options.member_id;
+  group.name = options.member_name.empty() ? host_name() + "-" + std::to_string(options.member_id)
+                                           : options.member_name;
+  COX_ASSIGN_OR_RETURN(group.members, parse_initial_cluster(options.initial_cluster));
+  group.join = options.initial_cluster_state == "existing";
+  group.cluster_id = options.cluster_id;
+  group.client_url = "https://" + advertise_address + ":" + std::to_string(options.port);
+  group.listen_address = options.peer_bind_address;
+  group.ca_path = certificates.ca.certificate_path;
+  group.certificate_path = certificates.store_member.certificate_path;
+  group.key_path = certificates.store_member.key_path;
+  group.election_timeout_ms = options.election_timeout_ms;
+  group.on_event = [](const std::string& text) { log_warning("store: " + text); };
+  return store::open_group_store(std::move(group));
+}
+
+}  // namespace
+
+Result<std::vector<store::GroupMember>> parse_initial_cluster(const std::string& text) {
+  std::vector<store::GroupMember> members;
+  for (const std::string& part : split(text, ',')) {
+    const std::size_t equals = part.find('=');
+    const auto id = equals == std::string::npos ? std::nullopt : parse_uint64(part.substr(0, equals));
+    if (!id.has_value() || *id == 0) {
+      return make_error(
+          ErrorCode::kInvalidArgument,
+          "--initial-cluster must look like 1=10.0.0.1:2380,2=10.0.0.2:2380, not \"" + text + "\"");
+    }
+    members.push_back({*id, part.substr(equals + 1)});
+  }
+  return members;
+}
+
+Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options,
+                                                 const ServerCertificates& certificates,
+                                                 const std::string& advertise_address) {
+  if (options.store_backend == "memory") {
+    store::MemoryStoreOptions memory;
+    memory.limits = store_limits(options);
+    return store::open_memory_store(memory);
+  }
+  if (options.store_backend != "local")
+    return make_error(ErrorCode::kInvalidArgument, "--store-backend must be local or memory");
+  if (!options.initial_cluster.empty()) return open_group(options, certificates, advertise_address);
+  if (options.member_id != 0)
+    return make_error(ErrorCode::kInvalidArgument, "--member-id goes with --initial-cluster");
+  store::LocalStoreOptions local;
+  local.dir = options.data_dir + "/store";
+  local.limits = store_limits(options);
+  return store::open_local_store(local);
+}
+
+}  // namespace coxswain::apiserver
