@@ -33,7 +33,7 @@ struct EtcdStoreOptions {
   std::int64_t request_timeout_ms = 5'000;  // one request; then the next endpoint is tried
   std::int64_t write_timeout_ms = 10'000;   // one write, with all it takes; barriers and old reads, too
   std::int64_t keepalive_ms = 10'000;       // of silence; after half of that again the connection is dead
-  // One line whenever the store stops or starts serving, and why. On the store's thread; may be empty.
+  // One line whenever the store starts serving, or stops and why. On the store's thread; may be empty.
   std::function<void(const std::string& what)> on_change;
 };
 

@@ -58,7 +58,7 @@ void EtcdStore::set_serving(bool serving, const std::string& reason) {
   bool changed = false;
   {
     const std::lock_guard lock(mutex_);
-    changed = !stopping_ && (serving ? !started_ || !trouble_.empty() : trouble_.empty());
+    changed = !stopping_ && (serving ? !started_ || !trouble_.empty() : trouble_.empty() && started_);
     if (!serving && trouble_.empty()) apart_since_ms_ = started_ ? now_ms() : 0;
     trouble_ = serving ? "" : reason;
     if (serving) started_ = true;
