@@ -11,12 +11,12 @@
 namespace coxswain::store::testing {
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 
 bool soon(const std::function<bool()>& condition) {
   for (int i = 0; i < 3'000; ++i) {
     if (condition()) return true;
-    std::this_thread::sleep_for(10ms);
+    std::this_thread::sleep_for(milliseconds(10));
   }
   return false;
 }
@@ -139,7 +139,7 @@ TEST_CASE("etcd is killed again and again: no acknowledged write is lost, none i
   for (int i = 0; i < 6; ++i) {
     REQUIRE(moves_on(writers));
     etcd.kill(0);
-    std::this_thread::sleep_for(std::chrono::milliseconds(50 * i));
+    std::this_thread::sleep_for(milliseconds(50 * i));
     etcd.start(0);
   }
   REQUIRE(moves_on(writers));
@@ -190,10 +190,10 @@ TEST_CASE("connections are cut at random: every write is made once") {
   Writers writers(*store, 8);
   const auto random = seeded_random(1);
   for (int i = 0; i < 40; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(random->below(60)));
+    std::this_thread::sleep_for(milliseconds(random->below(60)));
     const bool answers = random->below(2) == 0;
     answers ? proxy.swallow_answers(true) : proxy.swallow_requests(true);
-    std::this_thread::sleep_for(std::chrono::milliseconds(random->below(20)));
+    std::this_thread::sleep_for(milliseconds(random->below(20)));
     proxy.cut();
     proxy.swallow_answers(false);
     proxy.swallow_requests(false);
@@ -228,7 +228,7 @@ TEST_CASE("a lost answer: the write is found to have been made") {
   auto deletion = begin(*store, {{{"c", 0}}, {put("c", "1"), remove("nothing")}});
   REQUIRE(soon([&] { return value_in(*witness, "b") == "1" && value_in(*witness, "a") == "2"; }));
   REQUIRE(soon([&] { return value_in(*witness, "c") == "1"; }));
-  CHECK(creation.wait_for(0s) == std::future_status::timeout);
+  CHECK(creation.wait_for(milliseconds(0)) == std::future_status::timeout);
   cut.proxy.swallow_answers(false);
   cut.proxy.cut();
   CHECK(show(creation.get().value().entries) == show(witness->get("b").value()));
@@ -244,7 +244,7 @@ TEST_CASE("a lost request: the write is made after all, once") {
   const auto witness = open_etcd_store(cut.direct).value();
   cut.proxy.swallow_requests(true);
   auto creation = begin(*store, {{{"b", 0}}, {put("b", "1")}});
-  std::this_thread::sleep_for(100ms);
+  std::this_thread::sleep_for(milliseconds(100));
   CHECK(witness->get("b").error().code == ErrorCode::kNotFound);
   cut.proxy.swallow_requests(false);
   cut.proxy.cut();
@@ -259,14 +259,14 @@ TEST_CASE("a request that arrives late, after it was made again: the fence keeps
   cut.proxy.hold_requests(true);
   auto plain = begin(*store, {{}, {put("a", "2")}});
   auto creation = begin(*store, {{{"b", 0}}, {put("b", "1")}});
-  std::this_thread::sleep_for(100ms);
+  std::this_thread::sleep_for(milliseconds(100));
   cut.proxy.hold_requests(false);
   cut.proxy.cut();
   CHECK(plain.get().value().entries[0]->version == 2);
   CHECK(creation.get().value().succeeded);
   REQUIRE(store->txn_wait({{}, {remove("b")}}).ok());
   cut.proxy.release();
-  std::this_thread::sleep_for(300ms);
+  std::this_thread::sleep_for(milliseconds(300));
   const auto witness = open_etcd_store(cut.direct).value();
   CHECK(witness->get("a").value()->version == 2);
   CHECK_FALSE(witness->get("b").ok());  // it does not rise again

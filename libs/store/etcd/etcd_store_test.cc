@@ -11,7 +11,7 @@
 namespace coxswain::store::testing {
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono::milliseconds;
 
 EtcdServer& shared_etcd() {
   static EtcdServer server;
@@ -32,7 +32,7 @@ Result<void> barrier(Store& store) {
 bool soon(const std::function<bool()>& condition) {
   for (int i = 0; i < 3'000; ++i) {
     if (condition()) return true;
-    std::this_thread::sleep_for(10ms);
+    std::this_thread::sleep_for(milliseconds(10));
   }
   return false;
 }
