@@ -5,7 +5,7 @@
 #include <thread>
 
 #include "libs/store/conformance/etcd_server.h"
-#include "libs/store/etcd/layout.h"
+#include "libs/store/etcd/protobuf.h"
 #include "libs/store/etcd/raw_etcd.h"
 
 namespace coxswain::store::testing {
@@ -238,6 +238,43 @@ TEST_CASE("certificates that do not fit: one line says why and what to do") {
   tls_to_plain.endpoints = shared_etcd().options().endpoints;
   tls_to_plain.start_timeout_ms = 500;
   CHECK(says(refusal(tls_to_plain, ErrorCode::kUnavailable), "does not speak TLS"));
+}
+
+TEST_CASE("etcd's own users: the certificate's name needs a role for the prefix") {
+  EtcdOptions with_tls;
+  with_tls.tls = true;
+  EtcdServer etcd(with_tls);
+  const EtcdStoreOptions options = etcd.options();
+  RawEtcd raw(options);
+  const auto must = [&](const std::string& method, const std::vector<std::string>& fields) {
+    std::string request;
+    for (std::size_t i = 0; i < fields.size(); ++i)
+      etcd::put_field(&request, static_cast<std::uint32_t>(i + 1), fields[i]);
+    REQUIRE(raw.call("/etcdserverpb.Auth/" + method, request).ok());
+  };
+  for (const char* user : {"root", "client"}) must("UserAdd", {user, "secret"});
+  for (const char* role : {"root", "coxswain"}) must("RoleAdd", {role});
+  must("UserGrantRole", {"root", "root"});
+  std::string read_and_write;
+  etcd::put_field(&read_and_write, 1, std::int64_t{2});
+  etcd::put_field(&read_and_write, 2, options.prefix + "/");
+  etcd::put_field(&read_and_write, 3, options.prefix + "0");
+  must("RoleGrantPermission", {"coxswain", read_and_write});
+
+  SECTION("with it") {
+    must("UserGrantRole", {"client", "coxswain"});
+    must("AuthEnable", {});
+    const auto store = open_etcd_store(options).value();
+    CHECK(must_put(*store, "a", "1") == 1);
+    REQUIRE(store->txn_wait({{}, {remove("a", "bye"), remove("b")}}).value().succeeded);
+    REQUIRE(barrier(*store).ok());
+    REQUIRE(store->compact(1).ok());
+    CHECK(open_etcd_store(options).value()->revision() == 2);
+  }
+  SECTION("without") {
+    must("AuthEnable", {});
+    CHECK(says(refusal(options, ErrorCode::kPermissionDenied), "with a role for the prefix"));
+  }
 }
 
 TEST_CASE("plain text leaves the machine only when it is asked to") {
