@@ -217,7 +217,7 @@ void Client::close(const Error& why) {
       at_once ? 0
               : now() + pause / 2 +
                     static_cast<std::int64_t>(system_random().below(static_cast<std::uint64_t>(pause)));
-  for (auto& [id, call] : calls) call.done(CallEnd{kGrpcUnavailable, error.message, false});
+  for (auto& [id, call] : calls) call.done(CallEnd{kGrpcUnavailable, error.message, false, true});
   events_.disconnected(error);
   dropping_ = std::nullopt;
 }

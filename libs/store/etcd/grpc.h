@@ -31,6 +31,7 @@ struct CallEnd {
   int code = kGrpcOk;
   std::string message;
   bool not_executed = false;  // for certain: the server did not look at it
+  bool lost = false;          // the connection ended; `message` is why, not what the server said of the call
 };
 
 // Cuts a stream of bytes into messages. Errors: longer than allowed, or compressed, which nobody asked for.

@@ -13,6 +13,7 @@ bool contains(const CallEnd& end, std::string_view text) {
 
 // etcd refuses these before it proposes them to its members, or without effect.
 bool surely_not_executed(const CallEnd& end) {
+  if (end.lost) return false;
   return end.not_executed || end.code == kGrpcInvalidArgument || end.code == kGrpcPermissionDenied ||
          end.code == kGrpcUnauthenticated || end.code == kGrpcUnimplemented ||
          contains(end, "etcdserver: no leader") || contains(end, "etcdserver: too many requests") ||
@@ -21,7 +22,8 @@ bool surely_not_executed(const CallEnd& end) {
 }
 
 bool passes_by_itself(const CallEnd& end) {
-  return end.not_executed || contains(end, "no leader") || contains(end, "too many requests");
+  return end.not_executed || contains(end, "no leader") || contains(end, "too many requests") ||
+         contains(end, "revision of auth store is old");
 }
 
 Error unknown(const std::string& why) {

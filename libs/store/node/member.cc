@@ -179,10 +179,9 @@ void Member::forwarded(const raft::Message& message) {
   (void)hand_in(std::move(commands));
 }
 
-// What may be lost: everything when there is another leader, else what has waited for long.
-void Member::send_again() {
+// What has waited for long, or everything.
+void Member::send_again(bool everything) {
   if (raft_->leader() == raft::kNobody || health_ != Health::kServing) return;
-  const bool everything = std::exchange(sent_term_, raft_->term()) != raft_->term();
   std::vector<Asked> commands;
   for (auto& [number, pending] : proposals_) {
     if (!everything && ticks_ - pending.sent_tick < static_cast<std::uint64_t>(options_.raft.election_ticks))
@@ -212,6 +211,7 @@ void Member::step(std::vector<raft::Message> messages) {
       raft_->step(std::move(message));
   }
   turn();
+  follow_leader();
 }
 
 void Member::hand_over(raft::MemberId to) {
@@ -275,8 +275,18 @@ void Member::tick() {
   ++ticks_;
   raft_->tick();
   give_up();
-  ask_again();
-  send_again();
+  ask_again(false);
+  send_again(false);
+  turn();
+  follow_leader();
+}
+
+// What the leader of before was asked may be lost: another one is asked everything, at once.
+void Member::follow_leader() {
+  if (health_ == Health::kStopped || raft_->leader() == raft::kNobody) return;
+  if (std::exchange(followed_term_, raft_->term()) == raft_->term()) return;
+  ask_again(true);
+  send_again(true);
   turn();
 }
 
@@ -301,11 +311,11 @@ void Member::give_up() {
 }
 
 // A read that was lost on its way gets a fresh context: an answer to an old one may speak of an old quorum.
-void Member::ask_again() {
+void Member::ask_again(bool everything) {
   std::vector<std::uint64_t> lost;
   for (const auto& [context, read] : reads_) {
     if (!read.index.has_value() &&
-        ticks_ - read.asked_tick >= static_cast<std::uint64_t>(options_.raft.election_ticks))
+        (everything || ticks_ - read.asked_tick >= static_cast<std::uint64_t>(options_.raft.election_ticks)))
       lost.push_back(context);
   }
   for (const std::uint64_t context : lost) {

@@ -159,7 +159,8 @@ class Member : private raft::LogReader {
   void forward(const std::vector<Asked>& commands);
   void forwarded(const raft::Message& message);
   void transfer(raft::MemberId to);
-  void send_again();
+  void follow_leader();
+  void send_again(bool everything);
   Result<void> drive();
   Result<void> store(const raft::Ready& ready);
   Result<void> adopt(const raft::Snapshot& snapshot);
@@ -173,7 +174,7 @@ class Member : private raft::LogReader {
   void refuse_reads(const Error& error);
   void refuse_all();
   void give_up();
-  void ask_again();
+  void ask_again(bool everything);
   static Result<Planned> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
   void store_applied();
   void set_health(Health health, std::string reason);
@@ -197,7 +198,7 @@ class Member : private raft::LogReader {
   std::map<std::uint64_t, Pending> proposals_;  // by number
   std::uint64_t incarnation_ = 0;
   std::uint64_t next_proposal_ = 1;
-  raft::Term sent_term_ = 0;  // what was sent in an earlier one is sent again
+  raft::Term followed_term_ = 0;  // whose leader was asked everything
   // The leader's: what it has put into its log in this term and not applied, so that it is there once.
   raft::Term logged_term_ = 0;
   std::set<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>> logged_;
