@@ -68,11 +68,13 @@ void EtcdStore::write_decided(const TxnId& id, Write& write, const TxnResponse& 
   if (!answer.succeeded) {
     Result<Refusal> refusal = decode_refusal(layout_, write.txn, answer, copy_.base());
     if (!refusal.ok()) return write_failed(id, write, {kGrpcInternal, refusal.error().message, false});
-    if (refusal->by_fence && refusal->fence > write.fence) {
+    if (refusal->by_fence) {
+      ready_again(id, write);
+      if (refusal->fence < write.fence)
+        client_.drop(make_error(ErrorCode::kUnavailable, "its fence went back"));
       fence_ = std::max(fence_, refusal->fence);
-      return ready_again(id, write);
+      return;
     }
-    if (refusal->by_fence) return client_.drop(make_error(ErrorCode::kUnavailable, "its fence went back"));
     result = std::move(refusal->result);
   } else if (!effect) {
     result = result_of(write.txn, {}, answer.header.revision - copy_.base());
