@@ -22,6 +22,18 @@ sigset_t block_signals() {
   return set;
 }
 
+void add_store_options(CLI::App& app, coxswain::apiserver::ServerOptions& options) {
+  app.add_option("--store,--store-backend", options.store_backend,
+                 "local (durable), memory (tests), or an external etcd: etcd://HOST:PORT,HOST:PORT,...")
+      ->capture_default_str();
+  app.add_option("--etcd-prefix", options.etcd_prefix,
+                 "Below which all keys in etcd are (default: /coxswain)");
+  app.add_option("--etcd-cafile", options.etcd_ca_path,
+                 "CA that signed etcd's certificates: speak TLS to it");
+  app.add_option("--etcd-certfile", options.etcd_certificate_path, "Our client certificate for etcd");
+  app.add_option("--etcd-keyfile", options.etcd_key_path, "Its private key");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -41,8 +53,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--service-node-port-range", options.service_node_port_range, "Ports of NodePort Services")
       ->capture_default_str();
-  app.add_option("--store-backend", options.store_backend, "local (durable) or memory (tests)")
-      ->capture_default_str();
+  add_store_options(app, options);
   app.add_option("--history-retention-seconds", options.compaction_interval_s,
                  "How long old versions stay readable")
       ->capture_default_str();

@@ -338,7 +338,7 @@ TEST_CASE("what is alive in an image is what reads of that revision see") {
         CHECK(live.error().code == read.error().code);
         continue;
       }
-      StateHash expected, found;
+      EntriesDigest expected, found;
       for (const EntryPtr& entry : read->entries) expected.add(*entry);
       for (;;) {
         const auto entries = (*live)->next(1 + random->below(200));

@@ -67,8 +67,11 @@ State::Plan State::plan(Command command) const {
 void State::commit(const Plan& plan) {
   const std::lock_guard lock(mutex_);
   if (plan.compact_to != 0) compacted_ = std::max(compacted_, plan.compact_to);
-  if (plan.events.empty()) return;
-  COX_CHECK(plan.result.revision == revision_ + 1);
+  if (plan.events.empty()) {
+    revision_ = std::max(revision_, plan.result.revision);
+    return;
+  }
+  COX_CHECK(plan.result.revision > revision_);
   for (const EventPtr& event : plan.events) {
     if (event->type == Event::Type::kPut) {
       index_.put(event->entry);

@@ -40,7 +40,9 @@ class State {
   void replace(State&& other);
 
   Plan plan(Command command) const;  // writer only
-  void commit(const Plan& plan);     // writer only; visible to snapshots from here on
+  // Writer only; visible to snapshots from here on. Revisions only grow; where they come from elsewhere
+  // (libs/store/etcd) some are skipped, and some have no events.
+  void commit(const Plan& plan);
 
   Snapshot snapshot() const;
   EntryPtr find(std::string_view key, Revision* revision, Revision* compacted) const;

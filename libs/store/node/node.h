@@ -112,9 +112,6 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
 
   // Any thread.
   void enqueue(Member::Proposal proposal);
-  Result<void> check_revision(Revision asked, Revision current, Revision compacted) const;
-  Result<void> read_old(const RangeRequest& request, const State::Snapshot& now, RangeResult* result) const;
-
   void leave();
 
   // admin.cc: any thread
@@ -122,6 +119,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   void change_member(MemberPlan plan, int attempts, MemberDone done);
   void await_member(MemberRecord record, MemberDone done);
   std::string why_no_leader() const;
+  Result<void> refuse_damaged() const;
 
   // admin.cc: the node's thread
   void care_for_members();
