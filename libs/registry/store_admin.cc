@@ -42,6 +42,8 @@ json::Value member_json(const store::MemberView& view) {
   member.set("inGroup", view.in_group);
   member.set("votes", view.votes);
   if (view.match_known) member.set("matchIndex", view.match);
+  if (!view.hash.empty()) member.set("hash", view.hash);
+  if (view.differs) member.set("differs", true);
   return member;
 }
 
@@ -82,6 +84,10 @@ json::Value status_json(const store::GroupStatus& status) {
                               {"notServingReason", stats.not_serving_reason},
                               {"readOnly", stats.read_only},
                               {"readOnlyReason", stats.read_only_reason},
+                              {"alarm", stats.alarm},
+                              {"checkIndex", status.check_index},
+                              {"checkRevision", status.check_revision},
+                              {"agreedHash", status.agreed_hash},
                               {"members", members_json(status)}});
 }
 

@@ -12,8 +12,7 @@
 namespace coxswain::store {
 namespace {
 
-constexpr raft::Index kKeptEntries = 20'000;  // for members that were away for a moment
-constexpr std::size_t kKeptBytes = 16u << 20;
+constexpr std::size_t kKeptBytes = 16u << 20;  // of entries in memory, for members that are a little behind
 constexpr int kElectionTicks = 20;
 
 Clock* clock_of(Clock* clock) { return clock != nullptr ? clock : &system_clock(); }
@@ -185,13 +184,14 @@ Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options) {
   for (const GroupMember& voter : identity.voters) member.initial.voters.push_back(voter.id);
   member.limits = options.local.limits;
   member.clock = clock_of(options.local.clock);
-  member.keep_entries = kKeptEntries;
+  member.keep_entries = options.local.keep_entries;
   member.log_cache_bytes = kKeptBytes;
   node.tick_ms = std::max<std::int64_t>(1, options.election_timeout_ms / kElectionTicks);
   node.cluster_id = identity.cluster;
   node.self = self_record(options, identity);
   node.roster = std::make_shared<Roster>(first_records(options));
   COX_ASSIGN_OR_RETURN(auto transport, open_transport(options, identity, node.self, node.roster));
+  node.on_event = options.on_event;
   node.on_members = [peers = transport.get()](const std::vector<MemberRecord>& records) {
     peers->set_peers(addresses(records));
   };

@@ -40,6 +40,8 @@ struct LocalStoreOptions {
   Env* env = nullptr;                            // not owned; null: the real operating system
   std::size_t log_segment_bytes = 16u << 20;     // each log file; allocated ahead
   std::size_t checkpoint_log_bytes = 32u << 20;  // flush state and shorten the log when it has grown by this
+  // A member keeps this many entries that its state has: who is further behind gets the whole state.
+  std::uint64_t keep_entries = 20'000;
 };
 
 struct GroupMember {

@@ -6,6 +6,10 @@
 namespace coxswain::store {
 
 Result<void> Node::check_revision(Revision asked, Revision current, Revision compacted) const {
+  if (damaged_.load(std::memory_order_acquire)) {
+    const std::lock_guard lock(mutex_);
+    return make_error(ErrorCode::kUnavailable, reason_);
+  }
   if (asked < 0) return make_error(ErrorCode::kInvalidArgument, "negative revision");
   if (asked > current) {
     return make_error(ErrorCode::kOutOfRange, "revision " + std::to_string(asked) +
@@ -92,8 +96,10 @@ Stats Node::stats() const {
   stats.disk_bytes += log_bytes_;
   stats.read_only = health_ != Health::kServing;
   stats.read_only_reason = reason_;
-  stats.serving = health_ != Health::kStopped && (transport_ == nullptr || group_.leader != raft::kNobody);
-  if (!stats.serving) stats.not_serving_reason = health_ == Health::kStopped ? reason_ : why_no_leader();
+  const bool gone = health_ == Health::kStopped || damaged_.load(std::memory_order_acquire);
+  stats.serving = !gone && (transport_ == nullptr || group_.leader != raft::kNobody);
+  if (!stats.serving) stats.not_serving_reason = gone ? reason_ : why_no_leader();
+  stats.alarm = checks_.alarm();
   return stats;
 }
 
