@@ -73,6 +73,7 @@ Health health_of(const MemberReport& report) {
   const json::Value& status = report.status;
   if (status.get_bool("readOnly")) return {"read-only", status.get_string("readOnlyReason")};
   if (!status.get_bool("serving")) return {"not-serving", status.get_string("notServingReason")};
+  if (const std::string alarm = status.get_string("alarm"); !alarm.empty()) return {"alarm", alarm};
   if (status.get_string("leader") == "0") return {"no-leader", "it knows of no leader: is there a quorum?"};
   return {"ok", ""};
 }

@@ -95,6 +95,8 @@ TEST_CASE("what is wrong with a member is told, for people and for programs") {
   CHECK(health() == "ok: ");
   ill.set("leader", "0");
   CHECK(health() == "no-leader: it knows of no leader: is there a quorum?");
+  ill.set("alarm", "members have different states");
+  CHECK(health() == "alarm: members have different states");
   ill.set("serving", false);
   ill.set("notServingReason", "no quorum");
   CHECK(health() == "not-serving: no quorum");

@@ -37,9 +37,12 @@ class FakeAdmin : public store::StoreAdmin {
     status.log_bytes = 4096;
     status.stats.revision = 17;
     status.stats.serving = false;
+    status.stats.alarm = "members differ";
+    status.agreed_hash = "abcd";
     status.stats.not_serving_reason = "alone";
     store::MemberView one{{1, MemberRole::kVoter, "one", "h1:1", "https://h1:2", UINT64_MAX}, true, true};
     store::MemberView two{{2, MemberRole::kLearner, "two", "h2:1", "", 0}, true, false, true, 27};
+    two.differs = true;
     status.members = {one, two};
     return status;
   }
@@ -145,6 +148,8 @@ TEST_CASE("the store's status and members are told") {
   CHECK(status.get_int("revision", 0) == 17);
   CHECK(status.get_int("appliedIndex", 0) == 28);
   CHECK(status.get_string("notServingReason") == "alone");
+  CHECK(status.get_string("alarm") == "members differ");
+  CHECK(status.get_string("agreedHash") == "abcd");
   const json::Value members = cluster.json("GET", "/store/v1/members/", 200);
   CHECK(members.get_string("clusterId") == "c0ffee");
   const json::Array& list = members.find("members")->as_array();
@@ -154,6 +159,7 @@ TEST_CASE("the store's status and members are told") {
   CHECK(list[0].find("matchIndex") == nullptr);
   CHECK(list[1].get_string("role") == "learner");
   CHECK(list[1].get_int("matchIndex", 0) == 27);
+  CHECK(list[1].get_bool("differs"));
   CHECK(json::write(*status.find("members")) == json::write(*members.find("members")));
 }
 

@@ -128,7 +128,7 @@ void send_hash(const TaskPtr& task) {
   if (!revision.ok()) return respond_status(task->call, revision.error());
   const auto live = open_state(*task, *revision);
   if (!live.ok()) return respond_status(task->call, status_of_state_error(live.error()));
-  store::EntriesDigest hash;
+  store::StateDigest hash;
   for (;;) {
     const auto entries = (*live)->next(kPieceBytes);
     if (!entries.ok()) return respond_status(task->call, status_of_state_error(entries.error()));

@@ -71,6 +71,9 @@ Result<Identity> settle_identity(Env& env, const GroupStoreOptions& options) {
     return *found;
   }
   COX_ASSIGN_OR_RETURN(Identity identity, plan_identity(options, system_random().next() | 1));
+  // Nobody else has to come to the same id, and the next group at this address (a restored one) is another.
+  if (!options.join && options.members.size() == 1 && options.cluster_id.empty())
+    identity.cluster = make_uuid(system_random());
   COX_ASSIGN_OR_RETURN(const std::vector<std::string> names, env.list(options.local.dir));
   const bool alone_before = std::find(names.begin(), names.end(), "FORMAT") != names.end();
   if (alone_before && (options.join || options.members.size() != 1 || options.member_id != 1)) {

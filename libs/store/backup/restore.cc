@@ -100,6 +100,7 @@ struct Restore::Work {
   SnapshotDecoder decoder;
   std::unique_ptr<FileLock> lock;
   std::shared_ptr<Engine> engine;
+  StateHash content;
   EngineBatch batch;
   std::size_t batch_bytes = 0;
   Revision revision = 0;
@@ -146,6 +147,7 @@ Result<void> Restore::Work::take(const Entry& entry) {
     ++dropped;
     return {};
   }
+  content += hash_entry(entry);
   batch_bytes += entry.key.size() + entry.value.size();
   batch.push_back(History::version_row(entry));
   return batch_bytes < kBatchBytes ? Result<void>() : write();
@@ -168,6 +170,7 @@ Result<void> Restore::Work::seal() {
   else
     for (const GroupMember& voter : identity->voters) applied.configuration.voters.push_back(voter.id);
   applied.revision = applied.compacted = applied.swept = revision;
+  applied.content = content;
   History::record_applied(applied, &batch);
   COX_RETURN_IF_ERROR(write());
   COX_RETURN_IF_ERROR(engine->flush());

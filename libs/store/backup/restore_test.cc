@@ -338,7 +338,7 @@ TEST_CASE("what is alive in an image is what reads of that revision see") {
         CHECK(live.error().code == read.error().code);
         continue;
       }
-      EntriesDigest expected, found;
+      StateDigest expected, found;
       for (const EntryPtr& entry : read->entries) expected.add(*entry);
       for (;;) {
         const auto entries = (*live)->next(1 + random->below(200));
@@ -350,6 +350,37 @@ TEST_CASE("what is alive in an image is what reads of that revision see") {
       CHECK(found.finish() == expected.finish());
     }
   }
+}
+
+TEST_CASE("an image of what was not written, and a restored state that was changed, are noticed") {
+  const Original old;
+  REQUIRE(restore(old.file, into(old.dir())).ok());
+  open(old.dir());  // it is well
+  const std::string key = "k/1" + std::string(1, '\0');
+  {
+    const auto engine = open_rocksdb_engine(old.dir() + "/state");
+    REQUIRE(engine.ok());
+    std::optional<EngineWrite> found;
+    REQUIRE((*engine)
+                ->scan(Family::kVersions, key,
+                       [&](std::string_view row, std::string_view value) {
+                         found = EngineWrite{Family::kVersions, std::string(row), std::string(value)};
+                         return false;
+                       })
+                .ok());
+    found->value->back() = static_cast<char>(found->value->back() ^ 1);
+    REQUIRE((*engine)->write({*found}).ok());
+    REQUIRE((*engine)->flush().ok());
+    auto live = LiveEntries::open(*(*engine)->image(), 0);
+    REQUIRE(live.ok());
+    Result<std::vector<EntryPtr>> entries = (*live)->next(50);
+    while (entries.ok() && !entries->empty()) entries = (*live)->next(50);
+    REQUIRE_FALSE(entries.ok());
+    CHECK(entries.error().code == ErrorCode::kCorruption);
+  }
+  LocalStoreOptions options;
+  options.dir = old.dir();
+  CHECK(open_local_store(options).error().code == ErrorCode::kCorruption);
 }
 
 TEST_CASE("options of a restore that make no sense are refused before anything is written") {
