@@ -213,6 +213,29 @@ TEST_CASE("a leader whose disk is full leaves the lead to somebody who can write
   CHECK(content(group->member(full)) == content(other));
 }
 
+TEST_CASE("a follower whose disk is full says so to whoever reads, soon") {
+  const TempDir dir;
+  std::vector<std::unique_ptr<FaultEnv>> disks;
+  GroupOptions options;
+  options.checkpoint_log_bytes = 1 << 20;  // it gets entries, not states
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    disks.push_back(std::make_unique<FaultEnv>(i));
+    options.logs.push_back(disks.back().get());
+  }
+  const auto group = open_group(dir.path(), options);
+  const int full = (group->leader() + 1) % 3;
+  disks[static_cast<std::size_t>(full)]->set_space(0);
+  for (int i = 0; i < 150; ++i) must_put_without(*group, full, "k", std::string(1000, 'x'));
+  const auto began = std::chrono::steady_clock::now();
+  const Result<void> fresh = barrier(group->member(full));
+  REQUIRE_FALSE(fresh.ok());
+  CHECK(fresh.error().code == ErrorCode::kUnavailable);
+  CHECK(fresh.error().message.find("space") != std::string::npos);
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::milliseconds(1000));  // not in 2 s
+  disks[static_cast<std::size_t>(full)]->set_space(std::nullopt);
+  CHECK(content(group->member(full)) == content(group->member(group->leader())));
+}
+
 TEST_CASE("the lead goes to somebody who is there") {
   const TempDir dir;
   const auto group = open_group(dir.path(), {});

@@ -334,14 +334,18 @@ void Member::give_up() {
     done(
         make_error(ErrorCode::kDeadlineExceeded, "no quorum has answered; the write may still come to pass"));
   }
+  // What a read waits for does not get here while there is no room for it: another member may have it.
+  const bool full = health_ == Health::kReadOnly;
+  const auto read_patience = full ? static_cast<std::uint64_t>(options_.raft.election_ticks) : patience;
   for (auto it = reads_.begin(); it != reads_.end();) {
-    if (ticks_ - it->second.since_tick <= patience) {
+    if (ticks_ - it->second.since_tick <= read_patience) {
       ++it;
       continue;
     }
     const ReadDone done = std::move(it->second.done);
     it = reads_.erase(it);
-    done(make_error(ErrorCode::kUnavailable, "no quorum has answered; try again"));
+    done(make_error(ErrorCode::kUnavailable,
+                    full ? "this member is behind: " + reason_ : "no quorum has answered; try again"));
   }
 }
 
