@@ -67,7 +67,7 @@ void watch(std::string_view bytes) {
   if (!response.ok()) return;
   const Layout layout("/c");
   Copy copy(layout, StoreLimits{});
-  copy.load(std::make_unique<State>(), 1, 1, 0);
+  copy.load(std::make_unique<State>(), {}, 1, 1, 0);
   Hub::Wakes wakes;
   Revision last = 1;
   (void)copy.feed(*response, &wakes, [&](const Change&) {

@@ -142,6 +142,15 @@ void EtcdServer::pause(int member, bool on) {
 
 void EtcdServer::wipe(int member) { std::filesystem::remove_all(dir(member)); }
 
+void EtcdServer::save(int member) {
+  std::filesystem::copy(dir(member), dir(member) + ".saved", std::filesystem::copy_options::recursive);
+}
+
+void EtcdServer::restore(int member) {
+  wipe(member);
+  std::filesystem::rename(dir(member) + ".saved", dir(member));
+}
+
 EtcdStoreOptions EtcdServer::options() const {
   static std::atomic<int> counter{0};
   EtcdStoreOptions out;

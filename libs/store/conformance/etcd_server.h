@@ -34,7 +34,10 @@ class EtcdServer {
   void kill(int member);  // -9
   void pause(int member, bool on);
   void start(int member);  // again, with what it had
-  void wipe(int member);   // its data; while it is killed
+  // Its data, while it is killed: gone; copied aside; put back.
+  void wipe(int member);
+  void save(int member);
+  void restore(int member);
   std::uint16_t port(int member = 0) const { return members_[static_cast<std::size_t>(member)].client_port; }
 
   // How to reach it, each caller below a prefix of its own.

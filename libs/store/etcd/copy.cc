@@ -12,7 +12,8 @@ constexpr std::size_t kMaxRevisionBytes = 64u << 20;  // one transaction's event
 Copy::Copy(const Layout& layout, const StoreLimits& limits)
     : layout_(layout), hub_(std::make_shared<Hub>(limits.history_events, limits.history_bytes)) {}
 
-void Copy::load(std::unique_ptr<State> fresh, Revision base, Revision revision, Revision compacted) {
+void Copy::load(std::unique_ptr<State> fresh, std::set<std::string> foreign, Revision base, Revision revision,
+                Revision compacted) {
   const Revision oldest = std::max(state_.snapshot().compacted, compacted - base);
   fresh->load_revisions(revision - base, oldest);
   // The hub first: what is older than its new floor is then read from etcd, not undone from another state.
@@ -22,6 +23,7 @@ void Copy::load(std::unique_ptr<State> fresh, Revision base, Revision revision, 
     hub_->start(nullptr, revision - base, oldest);
   }
   state_.replace(std::move(*fresh));
+  foreign_ = std::move(foreign);
   loaded_ = true;
   base_ = base;
   applied_ = revision;
@@ -31,8 +33,7 @@ void Copy::load(std::unique_ptr<State> fresh, Revision base, Revision revision, 
 Result<void> Copy::feed(WatchResponse response, Hub::Wakes* wakes, const Changed& changed) {
   for (WatchEvent& event : response.events) {
     const Revision revision = event.kv.mod_revision;
-    if (!partial_.empty() && revision != partial_.front().kv.mod_revision)
-      COX_RETURN_IF_ERROR(apply_partial(wakes, changed));
+    if (!partial_.empty() && revision != partial_.front().kv.mod_revision) apply_partial(wakes, changed);
     if (revision <= applied_)
       return make_error(ErrorCode::kCorruption,
                         "its watch goes back to revision " + std::to_string(revision));
@@ -41,20 +42,21 @@ Result<void> Copy::feed(WatchResponse response, Hub::Wakes* wakes, const Changed
       return make_error(ErrorCode::kResourceExhausted, "one transaction changes more than 64 MiB");
     partial_.push_back(std::move(event));
   }
-  if (!response.fragment && !partial_.empty()) return apply_partial(wakes, changed);
+  if (!response.fragment && !partial_.empty()) apply_partial(wakes, changed);
   return {};
 }
 
-Result<void> Copy::apply_partial(Hub::Wakes* wakes, const Changed& changed) {
-  COX_ASSIGN_OR_RETURN(Change change, decode_change(layout_, partial_, state_, base_));
+void Copy::apply_partial(Hub::Wakes* wakes, const Changed& changed) {
+  Change change = decode_change(layout_, partial_, state_, base_);
   applied_ = partial_.front().kv.mod_revision;
+  for (const WatchEvent& event : partial_) foreign_.erase(event.kv.key);
+  foreign_.insert(change.foreign.begin(), change.foreign.end());
   interrupted();
   if (change.compacting > base_)
     change.plan.compact_to = std::min(change.compacting - base_, change.plan.result.revision);
   hub_->publish(change.plan, &state_, wakes);
   hub_->trim();
   changed(change);
-  return {};
 }
 
 void Copy::compacted(Revision revision) {

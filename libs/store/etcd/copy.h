@@ -6,6 +6,8 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "libs/store/etcd/write.h"
@@ -26,7 +28,10 @@ class Copy {
 
   // All of it as of `revision`; what is older than `compacted` cannot be read any more (0: not known). Not
   // the first time: events were missed, every watcher gets kCompacted.
-  void load(std::unique_ptr<State> fresh, Revision base, Revision revision, Revision compacted);
+  void load(std::unique_ptr<State> fresh, std::set<std::string> foreign, Revision base, Revision revision,
+            Revision compacted);
+  // etcd's keys where there is what the store did not write; it does without them.
+  const std::set<std::string>& foreign() const { return foreign_; }
 
   // What the watch says; `changed` is told of every revision that it completes, after readers see it.
   using Changed = std::function<void(const Change&)>;
@@ -35,7 +40,7 @@ class Copy {
   void compacted(Revision revision);
 
  private:
-  Result<void> apply_partial(Hub::Wakes* wakes, const Changed& changed);
+  void apply_partial(Hub::Wakes* wakes, const Changed& changed);
 
   const Layout& layout_;
   const std::shared_ptr<Hub> hub_;
@@ -43,6 +48,7 @@ class Copy {
   bool loaded_ = false;
   std::atomic<Revision> base_{0};
   Revision applied_ = 0;
+  std::set<std::string> foreign_;
   std::vector<WatchEvent> partial_;  // of one revision
   std::size_t partial_bytes_ = 0;
 };

@@ -374,8 +374,28 @@ TEST_CASE("another etcd, or an older one, at the same place is not served") {
   etcd.kill(0);
   etcd.wipe(0);
   etcd.start(0);
-  REQUIRE(soon([&] { return store->stats().not_serving_reason.find("restart") != std::string::npos; }));
+  REQUIRE(soon([&] { return store->stats().not_serving_reason.find("is gone") != std::string::npos; }));
   CHECK(value_in(*store, "a") == "1");
+  // Nor when somebody else begins anew in it.
+  const auto other = open_etcd_store(options).value();
+  REQUIRE(soon([&] { return store->stats().not_serving_reason.find("another etcd") != std::string::npos; }));
+}
+
+TEST_CASE("an etcd that went back is not served: revisions would be used twice") {
+  EtcdServer etcd;
+  const EtcdStoreOptions options = etcd.options();
+  const auto store = open_etcd_store(options).value();
+  REQUIRE(store->txn_wait({{}, {put("a", "1")}}).ok());
+  etcd.kill(0);
+  etcd.save(0);
+  etcd.start(0);
+  REQUIRE(store->txn_wait({{}, {put("a", "2")}}).ok());
+  etcd.kill(0);
+  etcd.restore(0);
+  etcd.start(0);
+  REQUIRE(soon([&] { return store->stats().not_serving_reason.find("went back") != std::string::npos; }));
+  CHECK(value_in(*store, "a") == "2");
+  CHECK(value_in(*open_etcd_store(options).value(), "a") == "1");  // who begins now takes it as it is
 }
 
 }  // namespace

@@ -121,7 +121,8 @@ class EtcdStore : public Store, private Client::Events {
   void open_watch();
   void on_watch(std::string message);
   void begin_serving();
-  void set_serving(bool serving, const std::string& reason);
+  void tell_serving();
+  void set_trouble(const std::string& trouble, bool started);
   template <typename Decoded>
   Client::Done expect(Result<Decoded> (*decode)(std::string_view), std::function<void(Decoded)> then);
 
@@ -167,6 +168,7 @@ class EtcdStore : public Store, private Client::Events {
   int permanent_failures_ = 0;  // one after the other, before the first success
   struct Load {
     std::unique_ptr<State> state;
+    std::set<std::string> foreign;
     Revision base = 0;
     Revision at = 0;
     Revision compacted = 0;

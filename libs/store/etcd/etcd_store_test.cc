@@ -146,7 +146,7 @@ TEST_CASE("what others wrote below the prefix is left alone") {
   CHECK(says(refusal(options, ErrorCode::kInvalidArgument), "not written by Coxswain"));
 }
 
-TEST_CASE("what somebody writes by hand is named and not served") {
+TEST_CASE("what somebody writes by hand is named until it is gone, and harms nothing else") {
   const EtcdStoreOptions options = shared_etcd().options();
   const auto store = open_etcd_store(options).value();
   must_put(*store, "a", "1");
@@ -154,7 +154,18 @@ TEST_CASE("what somebody writes by hand is named and not served") {
   raw.put(options.prefix + "/data/b", "x");
   REQUIRE(soon([&] { return !store->stats().serving; }));
   CHECK(says(store->stats().not_serving_reason, options.prefix + "/data/b was not written by Coxswain"));
-  CHECK(store->get("a").value()->value == "1");
+  CHECK(must_put(*store, "a", "2") == 3);
+  const auto next = open_etcd_store(options).value();
+  CHECK(show(next->range({}).value().entries) == show(store->range({}).value().entries));
+  REQUIRE(soon([&] { return !next->stats().serving; }));
+  // Of a store with less history: it is in what is loaded, not in what is watched.
+  EtcdStoreOptions short_history = options;
+  short_history.limits.history_events = 1;
+  const auto other = open_etcd_store(short_history).value();
+  REQUIRE(soon([&] { return !other->stats().serving; }));
+  REQUIRE(raw.call("/etcdserverpb.KV/DeleteRange", etcd::encode_range({options.prefix + "/data/b"})).ok());
+  REQUIRE(soon([&] { return store->stats().serving && next->stats().serving && other->stats().serving; }));
+  CHECK(open_etcd_store(options).value()->stats().serving);
 }
 
 TEST_CASE("what is too much for etcd is refused, and the next write goes through") {

@@ -130,12 +130,15 @@ std::optional<std::string> Layout::key_of(std::string_view etcd_key) const {
   return std::string(etcd_key.substr(data_.size()));
 }
 
+std::string foreign_key(const std::string& etcd_key) {
+  return "key " + etcd_key + " was not written by Coxswain: remove it, and keep others out of there";
+}
+
 Result<EntryPtr> entry_of(const Layout& layout, const KeyValue& kv, Revision base) {
   const auto key = layout.key_of(kv.key);
   const Result<Envelope> envelope = decode_envelope(kv.value);
   if (!key.has_value() || !envelope.ok() || kv.create_revision <= base) {
-    return make_error(ErrorCode::kCorruption,
-                      "key " + kv.key + " was not written by Coxswain; remove it, and keep others out");
+    return make_error(ErrorCode::kCorruption, foreign_key(kv.key));
   }
   const Revision revision = kv.mod_revision - base;
   return EntryPtr(std::make_shared<const Entry>(*key, spliced(*envelope, revision), kv.create_revision - base,

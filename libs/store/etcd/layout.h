@@ -62,6 +62,9 @@ class Layout {
   const std::string all_, data_, format_, fence_, tick_, compact_, last_words_;
 };
 
+// For people: what is wrong with it and what to do.
+std::string foreign_key(const std::string& etcd_key);
+
 // An entry of the store; `base` is etcd's revision of the store's revision 0. kCorruption: not ours.
 Result<EntryPtr> entry_of(const Layout& layout, const KeyValue& kv, Revision base);
 

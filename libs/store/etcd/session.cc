@@ -45,7 +45,7 @@ void EtcdStore::disconnected(const Error& why) {
   copy_.interrupted();
   load_ = {};
   fencing_ = barrier_sent_ = false;
-  set_serving(false, why.message);
+  set_trouble(why.message, false);
   const bool permanent = why.code != ErrorCode::kUnavailable;
   permanent_failures_ = permanent ? permanent_failures_ + 1 : 0;
   if (permanent_failures_ < static_cast<int>(options_.endpoints.size())) return;
@@ -54,18 +54,21 @@ void EtcdStore::disconnected(const Error& why) {
   started_changed_.notify_all();
 }
 
-void EtcdStore::set_serving(bool serving, const std::string& reason) {
+// Empty: it serves.
+void EtcdStore::set_trouble(const std::string& trouble, bool started) {
   bool changed = false;
   {
     const std::lock_guard lock(mutex_);
-    changed = !stopping_ && (serving ? !started_ || !trouble_.empty() : trouble_.empty() && started_);
-    if (!serving && trouble_.empty()) apart_since_ms_ = started_ ? now_ms() : 0;
-    trouble_ = serving ? "" : reason;
-    if (serving) started_ = true;
+    if (trouble == trouble_ && started_ == (started || started_)) return;
+    const bool served = !started_ || trouble_.empty();
+    changed = !stopping_ && (started || started_) && served != trouble.empty();
+    if (!trouble.empty() && trouble_.empty()) apart_since_ms_ = started_ ? now_ms() : 0;
+    trouble_ = trouble;
+    started_ = started_ || started;
   }
   started_changed_.notify_all();
   if (changed && options_.on_change)
-    options_.on_change(serving ? "etcd serves" : "etcd does not serve; trying on: " + reason);
+    options_.on_change(trouble.empty() ? "it serves" : "it does not serve: " + trouble);
 }
 
 void EtcdStore::check_version() {
@@ -135,6 +138,7 @@ void EtcdStore::create_format() {
 void EtcdStore::begin_load(Revision at) {
   phase_ = Phase::kLoading;
   load_.state = std::make_unique<State>();
+  load_.foreign.clear();
   load_.at = at;
   load_.from = layout_.data_range("").key;
   load_.limit = kFirstPageKeys;
@@ -156,8 +160,8 @@ void EtcdStore::load_page() {
     if (!got.ok()) return client_.drop(got.error());
     for (const KeyValue& kv : got->kvs) {
       Result<EntryPtr> entry = entry_of(layout_, kv, load_.base);
-      if (!entry.ok()) return client_.drop(entry.error());
-      load_.state->load(*std::move(entry));
+      if (!entry.ok()) load_.foreign.insert(kv.key);
+      if (entry.ok()) load_.state->load(*std::move(entry));
     }
     if (!got->more || got->kvs.empty()) return finish_load();
     load_.from = got->kvs.back().key + '\0';
@@ -187,7 +191,7 @@ void EtcdStore::find_compacted() {
 
 void EtcdStore::finish_load() {
   if (copy_.loaded()) history_lost();
-  copy_.load(std::move(load_.state), load_.base, load_.at, load_.compacted);
+  copy_.load(std::move(load_.state), std::move(load_.foreign), load_.base, load_.at, load_.compacted);
   load_ = {};
   must_load_ = false;
   freshness_.reached(copy_.applied());
@@ -228,14 +232,20 @@ void EtcdStore::on_watch(std::string message) {
       copy_.feed(*std::move(response), &wakes, [this](const Change& change) { write_shown(change); });
   for (const auto& wake : wakes) wake();
   freshness_.reached(copy_.applied());
-  if (!fed.ok()) client_.drop(fed.error());
+  if (!fed.ok()) return client_.drop(fed.error());
+  if (phase_ == Phase::kServing) tell_serving();
 }
 
 void EtcdStore::begin_serving() {
   phase_ = Phase::kServing;
   client_.settled();
   permanent_failures_ = 0;
-  set_serving(true, "");
+  tell_serving();
+}
+
+// Reads and writes go on beside foreign keys; but this is not how it should be.
+void EtcdStore::tell_serving() {
+  set_trouble(copy_.foreign().empty() ? "" : foreign_key(*copy_.foreign().begin()), true);
 }
 
 }  // namespace coxswain::store::etcd

@@ -93,12 +93,12 @@ struct Words {
   std::map<std::string, std::string, std::less<>> by_key;
   std::vector<TxnId> ids;
 
-  Result<void> add(const KeyValue& kv, Revision revision) {
-    COX_ASSIGN_OR_RETURN(const LastWords words, decode_last_words(kv.value));
-    ids.push_back(words.id);
-    for (const Op& op : words.deletions)
-      by_key[op.key] = spliced({words.id, op.splice_at, op.value}, revision);
-    return {};
+  void add(const KeyValue& kv, Revision revision) {
+    const Result<LastWords> words = decode_last_words(kv.value);
+    if (!words.ok()) return;
+    ids.push_back(words->id);
+    for (const Op& op : words->deletions)
+      by_key[op.key] = spliced({words->id, op.splice_at, op.value}, revision);
   }
 };
 
@@ -112,14 +112,14 @@ EventPtr deletion(std::string key, const Words& words, EntryPtr previous, Revisi
 
 }  // namespace
 
-Result<Change> decode_change(const Layout& layout, const std::vector<WatchEvent>& events, const State& state,
-                             Revision base) {
+Change decode_change(const Layout& layout, const std::vector<WatchEvent>& events, const State& state,
+                     Revision base) {
   Change out;
   const Revision revision = events.front().kv.mod_revision - base;
   Words words;
   for (const WatchEvent& event : events) {
     if (event.deleted) continue;
-    if (layout.is_last_words(event.kv.key)) COX_RETURN_IF_ERROR(words.add(event.kv, revision));
+    if (layout.is_last_words(event.kv.key)) words.add(event.kv, revision);
     if (event.kv.key == layout.fence()) out.fence = event.kv.mod_revision;
     if (event.kv.key == layout.compact()) out.compacting = parse_int64(event.kv.value).value_or(0);
   }
@@ -128,16 +128,15 @@ Result<Change> decode_change(const Layout& layout, const std::vector<WatchEvent>
     if (!key.has_value()) continue;
     Revision ignored = 0;
     EntryPtr previous = state.find(*key, &ignored, &ignored);
-    if (event.deleted) {
-      if (previous == nullptr) continue;  // it was not readable when it was there
+    Result<EntryPtr> entry = event.deleted ? Result<EntryPtr>(nullptr) : entry_of(layout, event.kv, base);
+    if (!entry.ok()) out.foreign.push_back(event.kv.key);
+    if (entry.ok() && *entry != nullptr) {
+      words.ids.push_back(decode_envelope(event.kv.value)->id);
+      out.plan.events.push_back(std::make_shared<const Event>(
+          Event{Event::Type::kPut, *std::move(entry), std::move(previous), revision}));
+    } else if (previous != nullptr) {
       out.plan.events.push_back(deletion(*std::move(key), words, std::move(previous), revision));
-      continue;
     }
-    COX_ASSIGN_OR_RETURN(EntryPtr entry, entry_of(layout, event.kv, base));
-    COX_ASSIGN_OR_RETURN(const Envelope envelope, decode_envelope(event.kv.value));
-    words.ids.push_back(envelope.id);
-    out.plan.events.push_back(std::make_shared<const Event>(
-        Event{Event::Type::kPut, std::move(entry), std::move(previous), revision}));
   }
   out.plan.result.succeeded = true;
   out.plan.result.revision = revision;

@@ -24,15 +24,17 @@ struct Refusal {
 Result<Refusal> decode_refusal(const Layout& layout, const Txn& txn, const TxnResponse& answer,
                                Revision base);
 
-// The events of one revision, as the watch brings them, turned into the store's.
+// The events of one revision, as the watch brings them, turned into the store's. A key with a value that the
+// store cannot have written is absent to it.
 struct Change {
-  State::Plan plan;         // what to publish
-  std::vector<TxnId> ids;   // whose; empty: not one of the store's transactions
-  Revision fence = 0;       // not 0: the fence key was written
-  Revision compacting = 0;  // not 0: etcd's revision that somebody is about to compact to
+  State::Plan plan;                  // what to publish
+  std::vector<TxnId> ids;            // whose; empty: not one of the store's transactions
+  Revision fence = 0;                // not 0: the fence key was written
+  Revision compacting = 0;           // not 0: etcd's revision that somebody is about to compact to
+  std::vector<std::string> foreign;  // etcd's keys below data with such a value
 };
-Result<Change> decode_change(const Layout& layout, const std::vector<WatchEvent>& events, const State& state,
-                             Revision base);
+Change decode_change(const Layout& layout, const std::vector<WatchEvent>& events, const State& state,
+                     Revision base);
 
 // What `txn` gives, now that `events` (none: it had no effect) are its effect at `revision`.
 TxnResult result_of(const Txn& txn, const std::vector<EventPtr>& events, Revision revision);
