@@ -46,6 +46,14 @@ class Load:
         for writer in self.writers:
             writer.start()
 
+    def recover(self):
+        """Until every server is ready and takes a write: how long, in s."""
+        began = time.monotonic()
+        self.settings.cluster.wait_ready(RECOVERY_S)
+        for slot in self.settings.slots:
+            self.write_last(self.settings.keys[0], slot)
+        return time.monotonic() - began
+
     def end(self):
         """The last writes, through every server; then everybody must come to see the same."""
         self.settings.stop_writers.set()
@@ -104,7 +112,7 @@ class Numbers:
     """What is measured over all schedules; what a fault costs, where it was the only one."""
 
     def __init__(self):
-        self.after = {}  # mark -> [ms until a write that began after it was acknowledged]
+        self.after = {}  # what -> [ms]
         self.operations, self.answered, self.load_s = 0, 0, 0.0
 
     def rate(self):
@@ -118,13 +126,13 @@ class Numbers:
         for mark in marks:
             ended = next((ended for ended, began in acknowledged if began > mark.at), None)
             if ended is not None:
-                self.after.setdefault(mark.name, []).append((ended - mark.at) / 1e6)
+                self.after.setdefault(f"{mark.name}, the next acknowledged write", []).append((ended - mark.at) / 1e6)
 
     def print(self):
         print(f"{self.operations} operations; {self.answered} answered in {self.load_s:.0f} s of load: {self.rate():.0f}/s")
         for name, gaps in sorted(self.after.items()):
             gaps.sort()
-            print(f"{name} -> next acknowledged write: n={len(gaps)}, p50 {statistics.median(gaps):.0f} ms, "
+            print(f"{name}: n={len(gaps)}, p50 {statistics.median(gaps):.0f} ms, "
                   f"p99 {gaps[min(len(gaps) - 1, int(len(gaps) * 0.99))]:.0f} ms, longest {gaps[-1]:.0f} ms")
 
 
@@ -132,12 +140,6 @@ def longest_gap_ms(history, began, ended):
     """Of acknowledged writes, while there was load."""
     at = [began, *sorted(op.ended for op in history.ops if op.kind in WRITES and op.outcome == "ok" and op.ended < ended), ended]
     return max(b - a for a, b in zip(at, at[1:])) / 1e6
-
-
-def recover(cluster):
-    began = time.monotonic()
-    cluster.wait_ready(RECOVERY_S)
-    return time.monotonic() - began
 
 
 def one_schedule(cluster, seed, strikes, options, numbers):
@@ -150,11 +152,12 @@ def one_schedule(cluster, seed, strikes, options, numbers):
         began = time.monotonic_ns()
         marks = nemesis.inflict(cluster, strikes, options.seconds)
         ended = time.monotonic_ns()
-        recovery_s = recover(cluster)
+        recovery_s = load.recover()
         load.end()
         answered = [op for op in load.history.ops if op.began < ended and op.outcome in ("ok", "refused", "failed")]
         rate = len(answered) / ((ended - began) / 1e9)
         violations = check_history(load.history)
+        numbers.after.setdefault("all healed, a write through every member", []).append(recovery_s * 1000)
         numbers.note(load.history, marks if len(strikes) == 1 else [], len(answered), (ended - began) / 1e9)
         resumed = sum(w.resumed for w in load.watchers)
         outcomes = Counter(op.outcome for op in load.history.ops)
