@@ -12,4 +12,5 @@ find_package(CLI11 REQUIRED)               # CLI11::CLI11
 find_package(prometheus-cpp CONFIG REQUIRED) # prometheus-cpp::core
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(NFTABLES REQUIRED IMPORTED_TARGET libnftables)  # PkgConfig::NFTABLES
+pkg_check_modules(NGHTTP2 REQUIRED IMPORTED_TARGET libnghttp2)    # PkgConfig::NGHTTP2
 find_package(spdlog REQUIRED)              # spdlog::spdlog (compiled library)

@@ -88,9 +88,9 @@ std::string make_query(const std::vector<std::pair<std::string_view, std::string
 
 ApiClient::ApiClient(std::shared_ptr<http::Client> transport, Options options, Clock& clock)
     : transport_(std::move(transport)),
-      options_(options),
+      options_(std::move(options)),
       clock_(clock),
-      tokens_(options.burst),
+      tokens_(options_.burst),
       refilled_ms_(clock.now_ms()) {}
 
 // A token bucket: `burst` calls at once, `qps` a second over time.

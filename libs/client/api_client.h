@@ -69,6 +69,9 @@ class ApiClient {
     std::int64_t timeout_ms = 30'000;
     double qps = 0;  // mean rate of requests, watches excepted; 0: no limit
     int burst = 50;
+    // For from_kubeconfig: several servers of the cluster instead of the file's one (failover.h). Each
+    // "https://HOST:PORT".
+    std::vector<std::string> servers;
   };
 
   ApiClient(std::shared_ptr<http::Client> transport, Options options, Clock& clock = system_clock());

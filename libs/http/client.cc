@@ -269,8 +269,12 @@ class ClientImpl final : public Client {
       case CURLE_SSL_CACERT_BADFILE:
         return make_error(ErrorCode::kUnauthenticated,
                           "cannot trust or be trusted by " + where + ": " + detail);
-      default:
+      case CURLE_COULDNT_RESOLVE_HOST:
+      case CURLE_COULDNT_CONNECT:
+      case CURLE_SSL_CONNECT_ERROR:
         return make_error(ErrorCode::kUnavailable, "cannot reach " + where + ": " + detail);
+      default:
+        return make_error(ErrorCode::kIo, "lost the connection to " + where + ": " + detail);
     }
   }
 

@@ -47,7 +47,9 @@ struct ClientResponse {
 class Client {
  public:
   virtual ~Client() = default;
-  // kUnavailable: no connection; kDeadlineExceeded; kCancelled when `stop` was requested.
+  // kUnavailable: no connection, nothing was sent; kIo: it broke after that; kDeadlineExceeded; kCancelled
+  // when `stop` was requested; kUnauthenticated: no trust, nothing was sent; kResourceExhausted: a bound was
+  // hit.
   virtual Result<ClientResponse> send(const ClientRequest& request, std::stop_token stop = {}) = 0;
   // Hands the body over as it arrives; `on_data` returns false to end. The body of an answer with
   // status >= 300 is collected into the result instead. Returns when the stream ends.

@@ -315,3 +315,20 @@ TEST_CASE("a write whose outcome nobody knows is not said to have failed, nor to
   CHECK(body_of(*exchange).get_string("reason") == "Timeout");
   CHECK(http::find_header(exchange->headers(), "Retry-After").empty());
 }
+
+TEST_CASE("who still waits when the store is closed is told so") {
+  TwoServers servers;
+  prepare(servers.ahead);
+  const auto read = servers.ask("GET", kMaps + "/m");
+  const auto large = servers.ask("POST", kMaps, map_with("large", std::string(300 * 1024, 'x')));
+  servers.behind->begin_shutdown();
+  servers.behind->end_shutdown();
+  servers.follower->fail_barriers("the store is closing");
+  REQUIRE((read->wait_done() && large->wait_done()));
+  CHECK(read->status() == 503);
+  CHECK(large->status() == 503);
+  const auto late = servers.ask("POST", kMaps, map_with("large", std::string(300 * 1024, 'x')));
+  servers.follower->catch_up();
+  REQUIRE(late->wait_done());
+  CHECK(late->status() == 429);  // no worker any more
+}

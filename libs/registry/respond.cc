@@ -134,9 +134,10 @@ api::Status status_of_store_error(const Error& error) {
       return api::timeout(error.message);
     case ErrorCode::kInvalidArgument:
       return api::request_too_large(error.message);
-    case ErrorCode::kUnavailable:
-    case ErrorCode::kCancelled:
+    case ErrorCode::kUnavailable:  // nothing happened
       return api::service_unavailable(error.message, 1);
+    case ErrorCode::kCancelled:
+      return api::service_unavailable(error.message);
     default:
       return api::internal_error(error.message);
   }

@@ -71,6 +71,9 @@ Result<Identity> settle_identity(Env& env, const GroupStoreOptions& options) {
     return *found;
   }
   COX_ASSIGN_OR_RETURN(Identity identity, plan_identity(options, system_random().next() | 1));
+  // Nobody else has to come to the same id, and the next group at this address (a restored one) is another.
+  if (!options.join && options.members.size() == 1 && options.cluster_id.empty())
+    identity.cluster = make_uuid(system_random());
   COX_ASSIGN_OR_RETURN(const std::vector<std::string> names, env.list(options.local.dir));
   const bool alone_before = std::find(names.begin(), names.end(), "FORMAT") != names.end();
   if (alone_before && (options.join || options.members.size() != 1 || options.member_id != 1)) {
@@ -146,6 +149,7 @@ Result<std::unique_ptr<TlsTransport>> open_transport(const GroupStoreOptions& op
 Result<std::unique_ptr<Store>> open_memory_store(MemoryStoreOptions options) {
   NodeOptions node;
   node.member = alone(options.limits, options.clock);
+  node.self = {1, MemberRole::kVoter, "member-1", "", "", 0};
   node.member.engine = open_memory_engine();
   return open_node(std::move(node));
 }
@@ -154,6 +158,7 @@ Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options) {
   Env& env = options.env != nullptr ? *options.env : posix_env();
   NodeOptions node;
   node.member = alone(options.limits, options.clock);
+  node.self = {1, MemberRole::kVoter, "member-1", "", "", 0};
   COX_ASSIGN_OR_RETURN(node.lock, lock_directory(env, options.dir));
   COX_ASSIGN_OR_RETURN(const std::optional<Identity> identity, load_identity(env, options.dir));
   if (identity.has_value()) {
@@ -187,6 +192,7 @@ Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options) {
   node.self = self_record(options, identity);
   node.roster = std::make_shared<Roster>(first_records(options));
   COX_ASSIGN_OR_RETURN(auto transport, open_transport(options, identity, node.self, node.roster));
+  node.on_event = options.on_event;
   node.on_members = [peers = transport.get()](const std::vector<MemberRecord>& records) {
     peers->set_peers(addresses(records));
   };

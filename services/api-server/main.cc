@@ -22,6 +22,18 @@ sigset_t block_signals() {
   return set;
 }
 
+void add_store_options(CLI::App& app, coxswain::apiserver::ServerOptions& options) {
+  app.add_option("--store,--store-backend", options.store_backend,
+                 "local (durable), memory (tests), or an external etcd: etcd://HOST:PORT,HOST:PORT,...")
+      ->capture_default_str();
+  app.add_option("--etcd-prefix", options.etcd_prefix,
+                 "Below which all keys in etcd are (default: /coxswain)");
+  app.add_option("--etcd-cafile", options.etcd_ca_path,
+                 "CA that signed etcd's certificates: speak TLS to it");
+  app.add_option("--etcd-certfile", options.etcd_certificate_path, "Our client certificate for etcd");
+  app.add_option("--etcd-keyfile", options.etcd_key_path, "Its private key");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -41,8 +53,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--service-node-port-range", options.service_node_port_range, "Ports of NodePort Services")
       ->capture_default_str();
-  app.add_option("--store-backend", options.store_backend, "local (durable) or memory (tests)")
-      ->capture_default_str();
+  add_store_options(app, options);
   app.add_option("--history-retention-seconds", options.compaction_interval_s,
                  "How long old versions stay readable")
       ->capture_default_str();
@@ -51,6 +62,10 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--io-threads", options.io_threads, "Threads that serve connections")->capture_default_str();
   app.add_option("--port-file", options.port_file, "Write the port here once ready (for --secure-port 0)");
+  app.add_option(
+      "--shared-port", options.shared_port,
+      "One more HTTPS port, which the other api-servers of this machine listen on, too: whoever lives "
+      "answers. Kubeconfigs lead there");
   app.add_option("--initial-cluster", options.initial_cluster,
                  "All members of the store's group as ID=HOST:PORT,... (default: this api-server is alone)");
   app.add_option("--member-id", options.member_id, "Which of them this one is");

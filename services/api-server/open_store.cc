@@ -2,6 +2,7 @@
 
 #include "libs/common/base/strings.h"
 #include "libs/common/log/log.h"
+#include "libs/store/etcd/open.h"
 
 namespace coxswain::apiserver {
 namespace {
@@ -44,6 +45,22 @@ Result<std::unique_ptr<store::Store>> open_group(const ServerOptions& options,
   return store::open_group_store(std::move(group));
 }
 
+bool is_etcd(const ServerOptions& options) { return options.store_backend.rfind("etcd", 0) == 0; }
+
+Result<std::unique_ptr<store::Store>> open_etcd(const ServerOptions& options) {
+  if (!options.initial_cluster.empty())
+    return make_error(ErrorCode::kInvalidArgument,
+                      "--initial-cluster goes with the built-in store, not with --store=etcd://");
+  COX_ASSIGN_OR_RETURN(store::EtcdStoreOptions etcd, store::parse_etcd_target(options.store_backend));
+  if (!options.etcd_prefix.empty()) etcd.prefix = options.etcd_prefix;
+  etcd.ca_path = options.etcd_ca_path;
+  etcd.certificate_path = options.etcd_certificate_path;
+  etcd.key_path = options.etcd_key_path;
+  etcd.limits = store_limits(options);
+  etcd.on_change = [](const std::string& what) { log_warning("store: " + what); };
+  return store::open_etcd_store(std::move(etcd));
+}
+
 }  // namespace
 
 Result<std::vector<store::GroupMember>> parse_initial_cluster(const std::string& text) {
@@ -64,13 +81,19 @@ Result<std::vector<store::GroupMember>> parse_initial_cluster(const std::string&
 Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options,
                                                  const ServerCertificates& certificates,
                                                  const std::string& advertise_address) {
+  if (is_etcd(options)) return open_etcd(options);
+  if (!(options.etcd_prefix + options.etcd_ca_path + options.etcd_certificate_path + options.etcd_key_path)
+           .empty())
+    return make_error(ErrorCode::kInvalidArgument, "the --etcd-* flags go with --store=etcd://HOST:PORT,...");
   if (options.store_backend == "memory") {
     store::MemoryStoreOptions memory;
     memory.limits = store_limits(options);
     return store::open_memory_store(memory);
   }
   if (options.store_backend != "local")
-    return make_error(ErrorCode::kInvalidArgument, "--store-backend must be local or memory");
+    return make_error(
+        ErrorCode::kInvalidArgument,
+        "--store must be local, memory or etcd://HOST:PORT,..., not \"" + options.store_backend + "\"");
   if (!options.initial_cluster.empty()) return open_group(options, certificates, advertise_address);
   if (options.member_id != 0)
     return make_error(ErrorCode::kInvalidArgument, "--member-id goes with --initial-cluster");

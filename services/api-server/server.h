@@ -17,11 +17,18 @@ struct ServerOptions {
   std::string advertise_address;  // empty: the address of the default route
   std::string service_cluster_ip_range = "10.96.0.0/16";
   std::string service_node_port_range = "30000-32767";
-  std::string store_backend = "local";  // or memory
+  std::string store_backend = "local";  // or memory, or etcd://HOST:PORT,...
   std::int64_t compaction_interval_s = 300;
   std::int64_t event_ttl_s = 3600;
   std::string port_file;  // when set, the port is written there once ready
   int io_threads = 2;
+  std::uint16_t shared_port = 0;  // of all api-servers of this machine; 0: none
+
+  // Of an external etcd (libs/store/etcd/open.h).
+  std::string etcd_prefix;  // empty: the store's default
+  std::string etcd_ca_path;
+  std::string etcd_certificate_path;
+  std::string etcd_key_path;
 
   // A member of a group (docs/store.md); empty initial_cluster: this api-server is alone.
   std::string initial_cluster;  // ID=HOST:PORT,...

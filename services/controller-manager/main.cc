@@ -17,6 +17,9 @@ int main(int argc, char** argv) {
   CLI::App app("Runs the control loops that bring a cluster to the state its objects describe.");
   app.set_version_flag("--version", std::string("controller-manager ") + kVersion);
   app.add_option("--kubeconfig", options.kubeconfig, "How to reach the api-server")->required();
+  app.add_option("--api-servers", options.api_servers,
+                 "URL,URL,...: the api-servers, in the order to try them, instead of the kubeconfig's")
+      ->delimiter(',');
   app.add_option("--cluster-cidr", options.settings.cluster_cidr, "Range of pod addresses")
       ->capture_default_str();
   app.add_option("--node-cidr-mask-size", options.settings.node_cidr_mask_size,

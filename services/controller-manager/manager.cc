@@ -42,7 +42,8 @@ Result<void> run_manager(client::Daemon& daemon, ManagerOptions options) {
   COX_ASSIGN_OR_RETURN(const auto config, kubeconfig::load(options.kubeconfig));
   options.settings.root_ca_pem = config.ca_pem;
   COX_ASSIGN_OR_RETURN(const auto client,
-                       client::ApiClient::from_kubeconfig(options.kubeconfig, "coxswain-controller-manager"));
+                       client::ApiClient::from_kubeconfig(options.kubeconfig, "coxswain-controller-manager",
+                                                          {.servers = options.api_servers}));
   client::InformerSet informers(*client);
   client::EventRecorder events(*client, "controller-manager");
   Context context{*client, informers, events, options.settings, system_clock()};

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <stop_token>
+#include <string>
+#include <vector>
 
 #include "libs/client/daemon.h"
 #include "services/controller-manager/context.h"
@@ -10,6 +12,7 @@ namespace coxswain::controllers {
 
 struct ManagerOptions {
   std::string kubeconfig;
+  std::vector<std::string> api_servers;  // instead of the kubeconfig's one
   std::string lease_namespace = "kube-system";
   bool leader_elect = true;
   Settings settings;

@@ -20,6 +20,7 @@ const char* const kSyncKey = "sync";
 
 struct Options {
   std::string kubeconfig;
+  std::vector<std::string> api_servers;
   std::string node_name;
   std::string cluster_cidr = "10.244.0.0/16";
   bool cleanup = false;
@@ -50,7 +51,8 @@ int cleanup() {
 }
 
 Result<void> run(const Options& options, client::Daemon& daemon) {
-  COX_ASSIGN_OR_RETURN(auto api, client::ApiClient::from_kubeconfig(options.kubeconfig, "kube-proxy"));
+  COX_ASSIGN_OR_RETURN(auto api, client::ApiClient::from_kubeconfig(options.kubeconfig, "kube-proxy",
+                                                                    {.servers = options.api_servers}));
   COX_ASSIGN_OR_RETURN(auto dataplane, proxy::make_nft_dataplane());
   // Without the right to change rules there is nothing to do here: better said now than in every retry.
   COX_RETURN_IF_ERROR(dataplane->apply(std::string("add table ") + proxy::kTable + "\n"));
@@ -99,6 +101,9 @@ int main(int argc, char** argv) {
   CLI::App app{"kube-proxy routes Service traffic on a node with nftables"};
   app.set_version_flag("--version", COXSWAIN_VERSION);
   app.add_option("--kubeconfig", options.kubeconfig, "How to reach and trust the api-server");
+  app.add_option("--api-servers", options.api_servers,
+                 "URL,URL,...: the api-servers, in the order to try them, instead of the kubeconfig's")
+      ->delimiter(',');
   app.add_option("--node-name", options.node_name, "This node's name");
   app.add_option("--cluster-cidr", options.cluster_cidr,
                  "The pods' network; other clients of a ClusterIP are masqueraded")

@@ -28,7 +28,7 @@ struct Flags {
   std::string kubeconfig, node_name, node_ip = "127.0.0.1", root_dir = "/var/lib/coxswain/kubelet";
   std::string docker_socket = "/var/run/docker.sock", cluster_cidr = "10.244.0.0/16",
               cluster_domain = "cluster.local";
-  std::vector<std::string> cluster_dns;
+  std::vector<std::string> cluster_dns, api_servers;
   std::string cert, key, client_ca, healthz = "127.0.0.1:10248", log_level = "info", address = "0.0.0.0";
   int port = 10250, max_pods = 110;
   bool version = false;
@@ -76,7 +76,8 @@ Result<void> run(const Flags& flags, client::Daemon& daemon) {
   if (ec) return make_error(ErrorCode::kIo, "cannot make --root-dir " + flags.root_dir + ": " + ec.message());
   const std::string root = std::filesystem::canonical(flags.root_dir, ec);
   COX_ASSIGN_OR_RETURN(
-      auto client, client::ApiClient::from_kubeconfig(flags.kubeconfig, "kubelet/" + std::string(kVersion)));
+      auto client, client::ApiClient::from_kubeconfig(flags.kubeconfig, "kubelet/" + std::string(kVersion),
+                                                      {.servers = flags.api_servers}));
   COX_ASSIGN_OR_RETURN(auto runtime, make_docker_runtime(flags.docker_socket, flags.node_name + "@" + root));
   const std::stop_token stop = daemon.stop_token();
 
@@ -144,6 +145,9 @@ int main_with(int argc, char** argv) {
   flags.node_name = to_lower(host);
   CLI::App app("Runs the pods that are assigned to this node.", "kubelet");
   app.add_option("--kubeconfig", flags.kubeconfig, "How to reach the API server");
+  app.add_option("--api-servers", flags.api_servers,
+                 "URL,URL,...: the api-servers, in the order to try them, instead of the kubeconfig's")
+      ->delimiter(',');
   app.add_option("--node-name", flags.node_name, "Name of the Node object")->capture_default_str();
   app.add_option("--node-ip", flags.node_ip, "Address that other machines see")->capture_default_str();
   app.add_option("--root-dir", flags.root_dir, "Where volumes and pod files live")->capture_default_str();

@@ -12,6 +12,7 @@ using namespace coxswain;
 
 struct Options {
   std::string kubeconfig;
+  std::vector<std::string> api_servers;
   scheduler::SchedulerOptions scheduler;
   bool leader_elect = true;
   client::DaemonOptions daemon{
@@ -19,7 +20,8 @@ struct Options {
 };
 
 Result<void> run(const Options& options, client::Daemon& daemon) {
-  COX_ASSIGN_OR_RETURN(auto api, client::ApiClient::from_kubeconfig(options.kubeconfig, "kube-scheduler"));
+  COX_ASSIGN_OR_RETURN(auto api, client::ApiClient::from_kubeconfig(options.kubeconfig, "kube-scheduler",
+                                                                    {.servers = options.api_servers}));
   scheduler::Scheduler scheduler(*api, options.scheduler);
   const auto metrics = daemon.add_metrics([&](std::string& out) { scheduler.write_metrics(out); });
   if (!options.leader_elect) {
@@ -44,6 +46,9 @@ int main(int argc, char** argv) {
   CLI::App app{"scheduler finds a node for every pod"};
   app.set_version_flag("--version", COXSWAIN_VERSION);
   app.add_option("--kubeconfig", options.kubeconfig, "How to reach and trust the api-server")->required();
+  app.add_option("--api-servers", options.api_servers,
+                 "URL,URL,...: the api-servers, in the order to try them, instead of the kubeconfig's")
+      ->delimiter(',');
   app.add_option("--scheduler-name", options.scheduler.scheduler_name,
                  "Pods with this spec.schedulerName are ours")
       ->capture_default_str();

@@ -26,6 +26,7 @@ LAYERS = {
 HEAVY = {
     r"boost/(asio|beast)": r"(libs/http/.*\.(cc|h)|tests/bench/.*)",
     r"rocksdb/": r"libs/store/.*\.cc",
+    r"nghttp2/": r"libs/store/etcd/grpc_session\.cc",
     r"rapidjson/": r"libs/common/json/json\.cc",
     r"yaml-cpp/": r"(libs/api/yaml/.*\.cc|libs/common/kubeconfig/.*\.cc|tools/apigen/.*)",
     r"curl/": r"libs/http/.*\.cc",

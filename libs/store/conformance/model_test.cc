@@ -1,6 +1,7 @@
 // Random histories: every store must answer exactly as the model does. A failure prints its seed.
 #include <catch2/catch.hpp>
 
+#include "libs/store/conformance/etcd_server.h"
 #include "libs/store/conformance/stores.h"
 #include "libs/store/model/model_store.h"
 
@@ -118,6 +119,8 @@ TEST_CASE("random histories match the model") {
   for (const char* kind : {"local", "local-small"}) {
     for (std::uint64_t seed = 1; seed <= 6; ++seed) run(kind, seed);
   }
+  if (!etcd_installed()) return;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) run("etcd", seed);
 }
 
 }  // namespace

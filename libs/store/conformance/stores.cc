@@ -5,6 +5,7 @@
 #include <atomic>
 #include <filesystem>
 
+#include "libs/store/conformance/etcd_server.h"
 #include "libs/store/conformance/group_store.h"
 #include "libs/store/model/model_store.h"
 
@@ -23,6 +24,35 @@ TempDir::~TempDir() {
   std::filesystem::remove_all(path_, ignored);
 }
 
+std::vector<std::string> store_kinds() {
+  std::vector<std::string> kinds = {"model",       "memory", "memory-small", "local",
+                                    "local-small", "group",  "group-tls"};
+  if (etcd_installed()) {
+    kinds.insert(kinds.end(), {"etcd", "etcd-tls"});
+  } else {
+    std::fprintf(stderr, "skipped: etcd, etcd-tls (install etcd-server to test them)\n");
+  }
+  return kinds;
+}
+
+namespace {
+
+// One of each for the whole program; every store has a prefix of its own in it.
+std::unique_ptr<Store> open_in_etcd(bool tls, const StoreLimits& limits) {
+  static std::unique_ptr<EtcdServer> servers[2];
+  std::unique_ptr<EtcdServer>& server = servers[tls ? 1 : 0];
+  if (server == nullptr) {
+    EtcdOptions options;
+    options.tls = tls;
+    server = std::make_unique<EtcdServer>(options);
+  }
+  EtcdStoreOptions options = server->options();
+  options.limits = limits;
+  return open_etcd_store(options).value();
+}
+
+}  // namespace
+
 TestStore make_store(const std::string& kind) {
   TestStore out;
   StoreLimits limits;
@@ -40,6 +70,8 @@ TestStore make_store(const std::string& kind) {
     options.limits = limits;
     options.tls = kind == "group-tls";
     out.store = open_group(out.dir->path(), options);
+  } else if (kind.rfind("etcd", 0) == 0) {
+    out.store = open_in_etcd(kind == "etcd-tls", limits);
   } else {
     out.dir = std::make_unique<TempDir>();
     LocalStoreOptions options;

@@ -24,9 +24,10 @@ void State::replace(State&& other) {
 State::Plan State::plan(Command command) const {
   Plan plan;
   plan.result.revision = revision_;
-  if (command.type == Command::Type::kCompact) {
+  if (command.type != Command::Type::kTxn) {
     plan.result.succeeded = true;
-    plan.compact_to = std::clamp(command.compact_to, compacted_, revision_);
+    if (command.type == Command::Type::kCompact)
+      plan.compact_to = std::clamp(command.compact_to, compacted_, revision_);
     return plan;
   }
   for (std::size_t i = 0; i < command.txn.compares.size(); ++i) {
@@ -53,6 +54,9 @@ State::Plan State::plan(Command command) const {
     plan.result.revision = next;
     plan.result.entries.push_back(
         std::make_shared<const Entry>(std::move(op.key), std::move(op.value), created, next, version));
+    StateHash change = put ? hash_entry(*plan.result.entries.back()) : StateHash{};
+    if (previous != nullptr) change -= hash_entry(*previous);
+    plan.changes.push_back(change);
     plan.events.push_back(
         std::make_shared<const Event>(Event{put ? Event::Type::kPut : Event::Type::kDelete,
                                             plan.result.entries.back(), std::move(previous), next}));
@@ -63,8 +67,11 @@ State::Plan State::plan(Command command) const {
 void State::commit(const Plan& plan) {
   const std::lock_guard lock(mutex_);
   if (plan.compact_to != 0) compacted_ = std::max(compacted_, plan.compact_to);
-  if (plan.events.empty()) return;
-  COX_CHECK(plan.result.revision == revision_ + 1);
+  if (plan.events.empty()) {
+    revision_ = std::max(revision_, plan.result.revision);
+    return;
+  }
+  COX_CHECK(plan.result.revision > revision_);
   for (const EventPtr& event : plan.events) {
     if (event->type == Event::Type::kPut) {
       index_.put(event->entry);

@@ -9,6 +9,7 @@
 
 #include "libs/store/mvcc/command.h"
 #include "libs/store/mvcc/index.h"
+#include "libs/store/mvcc/state_hash.h"
 #include "libs/store/store.h"
 
 namespace coxswain::store {
@@ -26,8 +27,9 @@ class State {
   // What a command does, worked out but not done.
   struct Plan {
     TxnResult result;
-    std::vector<EventPtr> events;  // all of one revision, in the order of the ops
-    Revision compact_to = 0;       // 0: not a compaction
+    std::vector<EventPtr> events;    // all of one revision, in the order of the ops
+    std::vector<StateHash> changes;  // what each of them does to the hash of all entries
+    Revision compact_to = 0;         // 0: not a compaction
   };
 
   // Start-up only: rows in key order, then where they are.
@@ -38,7 +40,9 @@ class State {
   void replace(State&& other);
 
   Plan plan(Command command) const;  // writer only
-  void commit(const Plan& plan);     // writer only; visible to snapshots from here on
+  // Writer only; visible to snapshots from here on. Revisions only grow; where they come from elsewhere
+  // (libs/store/etcd) some are skipped, and some have no events.
+  void commit(const Plan& plan);
 
   Snapshot snapshot() const;
   EntryPtr find(std::string_view key, Revision* revision, Revision* compacted) const;

@@ -210,7 +210,7 @@ struct Rogue {
       : tls(load_peer_tls(authority.issue(member_name(2))).value()),
         stream(tls->connect(at.host, at.port, 2000, 2000).value()) {}
   void hello(Purpose purpose, MemberId from = 2) {
-    REQUIRE(stream->write(frame(encode_hello({purpose, "blue", from, 1}))).ok());
+    REQUIRE(stream->write(frame(encode_hello({purpose, "blue", from, 0, 1}))).ok());
   }
   std::unique_ptr<TlsPeers> tls;
   std::unique_ptr<TlsStream> stream;

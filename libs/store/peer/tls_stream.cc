@@ -113,6 +113,11 @@ class Stream : public TlsStream {
     return out;
   }
 
+  bool alive() const override {
+    pollfd state{socket_.fd(), POLLRDHUP, 0};
+    return ::poll(&state, 1, 0) == 0;
+  }
+
   void shut() override {
     shut_ = true;
     ::shutdown(socket_.fd(), SHUT_RDWR);

@@ -26,6 +26,8 @@ class TlsStream {
   virtual Result<void> write(std::string_view bytes) = 0;
   // Exactly so many bytes. `timeout_ms` 0: however long it takes.
   virtual Result<std::string> read(std::size_t size, std::int64_t timeout_ms) = 0;
+  // False: the other side has closed it, so that what is written would be lost. To ask after a pause.
+  virtual bool alive() const = 0;
   virtual void shut() = 0;                             // whoever waits, and all later calls, get kUnavailable
   virtual const std::string& common_name() const = 0;  // of the other side, verified
   virtual const std::vector<std::string>& organizations() const = 0;

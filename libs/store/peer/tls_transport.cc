@@ -150,15 +150,20 @@ class Sender {
   void run() {
     auto wait = kFirstPause;
     std::string told;
+    std::string bytes;
     for (;;) {
-      std::string bytes = take();
+      if (bytes.empty()) bytes = take();
       if (bytes.empty()) return;
       auto stream = call(tls_, options_, at_, to_, Purpose::kMail);
       if (stream.ok() && held_.hold(stream->get())) {
         wait = kFirstPause;
         told.clear();
-        talk(**stream, std::move(bytes));
+        bytes = talk(**stream, std::exchange(bytes, {}));
         held_.release();
+        if (!bytes.empty()) {  // the other side was started anew, most likely
+          receiver_.unreachable(to_);
+          continue;
+        }
       } else if (!stream.ok() && stream.error().code == ErrorCode::kPermissionDenied &&
                  stream.error().message != told) {
         told = stream.error().message;
@@ -168,11 +173,16 @@ class Sender {
       if (!pause(wait)) return;
       wait = std::min(wait * 2, kLongestPause);
       lose_all();  // it is old by now
+      bytes.clear();
     }
   }
-  // Until the connection breaks.
-  void talk(TlsStream& stream, std::string bytes) {
-    while (!bytes.empty() && stream.write(bytes).ok()) bytes = take();
+  // Until the connection breaks; gives back what surely was not sent.
+  std::string talk(TlsStream& stream, std::string bytes) {
+    while (!bytes.empty() && stream.write(bytes).ok()) {
+      bytes = take();
+      if (!bytes.empty() && !stream.alive()) return bytes;
+    }
+    return {};
   }
 
   TlsPeers& tls_;

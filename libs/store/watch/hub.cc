@@ -121,6 +121,7 @@ class HubWatcher : public Watcher {
 
   Result<void> poll_history(std::size_t max_events, std::unique_lock<std::mutex>* lock, WatchBatch* batch) {
     const std::shared_ptr<const History> history = hub_->history_;
+    if (history == nullptr) return compacted_error(self_.handed, hub_->floor_);
     if (self_.handed < hub_->compacted_) return compacted_error(self_.handed, hub_->compacted_);
     lock->unlock();
     Result<History::Page> page = history->events(self_.handed, bucket_->first, max_events, kHistoryScan);
@@ -204,13 +205,13 @@ void Hub::publish(const State::Plan& plan, State* state, Wakes* wakes) {
   const std::lock_guard lock(mutex_);
   state->commit(plan);
   compacted_ = std::max(compacted_, plan.compact_to);
+  revision_ = std::max(revision_, plan.result.revision);
   if (plan.events.empty()) return;
   const std::uint64_t sequence = next_sequence();
   for (const EventPtr& event : plan.events) {
     bytes_ += cost_of(*event);
     ring_.push_back(event);
   }
-  revision_ = plan.result.revision;
   for (const EventPtr& event : plan.events) wake_key(event->entry->key, sequence, event->revision, wakes);
 }
 
@@ -284,7 +285,8 @@ Result<std::unique_ptr<Watcher>> Hub::watch(std::string_view prefix, Revision af
                                                   std::to_string(revision_));
   }
   if (after == 0) after = revision_;
-  if (after < compacted_) return compacted_error(after, compacted_);
+  const Revision oldest = history_ == nullptr ? std::max(compacted_, floor_) : compacted_;
+  if (after < oldest) return compacted_error(after, oldest);
   const auto bucket = buckets_.try_emplace(std::string(prefix)).first;
   ++bucket->second.members;
   ++watchers_;

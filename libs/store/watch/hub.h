@@ -24,14 +24,17 @@ class Hub : public std::enable_shared_from_this<Hub> {
 
   Hub(std::size_t max_events, std::size_t max_bytes) : max_events_(max_events), max_bytes_(max_bytes) {}
 
-  // Start-up: the ring is empty and history is in the engine up to `revision`.
+  // Start-up: the ring is empty and history is in the engine up to `revision`. Without a history, whoever
+  // falls behind the ring gets kCompacted.
   void start(std::shared_ptr<const History> history, Revision revision, Revision compacted);
-  // The state was replaced by a later one: everybody goes on from its history.
+  // The state was replaced by a later one: everybody goes on from its history; without one, everybody gets
+  // kCompacted.
   void restart(Revision revision, Revision compacted);
   // Watchers answer kUnavailable from here on; everyone armed is woken.
   void close();
 
-  // Commits `plan` to `state` and the ring as one step for all readers. The caller runs `wakes` later.
+  // Commits `plan` to `state` and the ring as one step for all readers; without events, bookmarks may move
+  // on. The caller runs `wakes` later.
   void publish(const State::Plan& plan, State* state, Wakes* wakes);
   // Forgets what exceeds the bounds; only when the engine has all that was published.
   void trim();

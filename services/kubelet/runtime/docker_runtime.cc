@@ -272,7 +272,7 @@ class DockerRuntime : public Runtime {
   }
 
   Error unreachable(Error error) const {
-    if (error.code != ErrorCode::kUnavailable) return error;
+    if (error.code != ErrorCode::kUnavailable && error.code != ErrorCode::kIo) return error;
     return make_error(ErrorCode::kUnavailable,
                       "cannot reach the container runtime at " + socket_ +
                           ": start dockerd or pass its socket with --docker-socket (" + error.message + ")");
