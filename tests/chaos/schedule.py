@@ -216,7 +216,7 @@ def run_all(options):
                 remove(cluster)
             cluster, age = new_cluster(options, network, seed), 0
         age += 1
-        strikes = nemesis.draw(seed, options.seconds, options.only)
+        strikes = nemesis.draw(seed, options.seconds, options.plant if options.plant in nemesis.PLANTED else options.only)
         story, violations, load = one_schedule(cluster, seed, strikes, options, numbers)
         print(f"seed {seed}: {' '.join(map(str, strikes))} | {story} | {'FAILED' if violations else 'ok'}", flush=True)
         if options.verbose:
