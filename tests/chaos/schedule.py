@@ -2,6 +2,7 @@
 import http.client
 import json
 import pathlib
+import re
 import shutil
 import statistics
 import time
@@ -16,6 +17,7 @@ from history import WRITES, History
 from network import Network
 
 WRITERS, WATCHERS = 8, 8
+ALL_KINDS = len(nemesis.FAULTS)
 KEYS = [f"key-{i}" for i in range(12)]
 FRESH_EVERY = 16       # schedules with one cluster; then a new one, with empty disks
 RECOVERY_S = 15        # from the end of all faults to three members that serve and take writes
@@ -114,9 +116,16 @@ class Numbers:
     def __init__(self):
         self.after = {}  # what -> [ms]
         self.operations, self.answered, self.load_s = 0, 0, 0.0
+        self.states, self.elections = 0, 0
 
     def rate(self):
         return self.answered / max(self.load_s, 0.001)
+
+    def read_logs(self, cluster):
+        """What members said of themselves; once, when the cluster is over."""
+        logs = [member.log.read_text(errors="replace") for member in cluster.members]
+        self.states += sum(log.count("took over the state of another member") for log in logs)
+        self.elections += len({term for log in logs for term in re.findall(r"member \d+ leads in term (\d+)", log)})
 
     def note(self, history, marks, answered, load_s):
         self.operations += len(history.ops)
@@ -130,6 +139,7 @@ class Numbers:
 
     def print(self):
         print(f"{self.operations} operations; {self.answered} answered in {self.load_s:.0f} s of load: {self.rate():.0f}/s")
+        print(f"{self.elections} elections; members were given the whole state {self.states} times")
         for name, gaps in sorted(self.after.items()):
             gaps.sort()
             print(f"{name}: n={len(gaps)}, p50 {statistics.median(gaps):.0f} ms, "
@@ -199,8 +209,9 @@ def new_cluster(options, network, n):
     return cluster
 
 
-def remove(cluster):
+def remove(cluster, numbers):
     cluster.stop_all()
+    numbers.read_logs(cluster)
     cluster.unmount()
     shutil.rmtree(cluster.work, ignore_errors=True)
 
@@ -213,7 +224,7 @@ def run_all(options):
     for seed in range(options.first, options.first + options.schedules):
         if cluster is None or age >= FRESH_EVERY:
             if cluster is not None:
-                remove(cluster)
+                remove(cluster, numbers)
             cluster, age = new_cluster(options, network, seed), 0
         age += 1
         strikes = nemesis.draw(seed, options.seconds, options.plant if options.plant in nemesis.PLANTED else options.only)
@@ -230,14 +241,22 @@ def run_all(options):
             print(f"    kept in {keep(cluster, load, seed, strikes, violations, options.results)}; again: "
                   f"./dev chaos --schedules 1 --from {seed}", flush=True)
             network.heal()
-            remove(cluster)
+            remove(cluster, numbers)
             cluster = None
     if cluster is not None:
-        remove(cluster)
+        remove(cluster, numbers)
     numbers.print()
     print(f"{options.schedules - len(failed)} of {options.schedules} schedules passed in {time.monotonic() - began:.0f} s"
           + (f"; failed: {' '.join(map(str, failed))}" if failed else ""))
+    return 1 if failed or not was_hard_enough(numbers, options) else 0
+
+
+def was_hard_enough(numbers, options):
+    """Whether what was found, or not, means something."""
     if numbers.rate() < LEAST_RATE:
         print(f"too little load to prove anything: {numbers.rate():.0f} requests/s, wanted {LEAST_RATE}")
-        return 1
-    return 1 if failed else 0
+        return False
+    if options.schedules >= ALL_KINDS and not options.only and numbers.states == 0:
+        print("no member ever needed the whole state of another one")
+        return False
+    return True
