@@ -80,7 +80,8 @@ def draw(seed, seconds, only=""):
     for i, name in enumerate(chosen):
         _, shortest, longest = {**FAULTS, **PLANTED}[name]
         at = rng.uniform(0.1, 0.25 if i == 0 else 0.6) * seconds
-        strikes.append(Strike(name, at, min(rng.uniform(shortest, longest), max(0.2, seconds * 0.9 - at)), rng.randrange(1 << 30)))
+        lasts = min(rng.uniform(shortest, longest), max(0.2, seconds * 0.9 - at))
+        strikes.append(Strike(name, at, lasts, rng.randrange(1 << 30)))
     return sorted(strikes, key=lambda strike: strike.at_s)
 
 

@@ -16,8 +16,8 @@ PLANTED = {
 def main():
     missed = []
     for name, (options, rules) in PLANTED.items():
-        ran = subprocess.run([sys.executable, str(RUN), "--api-server", sys.argv[1], "--schedules", "1", "--plant", name, *options],
-                             capture_output=True, text=True, check=False)
+        command = [sys.executable, str(RUN), "--api-server", sys.argv[1], "--schedules", "1", "--plant", name, *options]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False)
         if ran.returncode == SKIPPED:
             print(ran.stdout)
             return SKIPPED

@@ -148,7 +148,8 @@ class Numbers:
 
 def longest_gap_ms(history, began, ended):
     """Of acknowledged writes, while there was load."""
-    at = [began, *sorted(op.ended for op in history.ops if op.kind in WRITES and op.outcome == "ok" and op.ended < ended), ended]
+    acknowledged = [op.ended for op in history.ops if op.kind in WRITES and op.outcome == "ok" and op.ended < ended]
+    at = [began, *sorted(acknowledged), ended]
     return max(b - a for a, b in zip(at, at[1:])) / 1e6
 
 
@@ -171,8 +172,8 @@ def one_schedule(cluster, seed, strikes, options, numbers):
         numbers.note(load.history, marks if len(strikes) == 1 else [], len(answered), (ended - began) / 1e9)
         resumed = sum(w.resumed for w in load.watchers)
         outcomes = Counter(op.outcome for op in load.history.ops)
-        story = (f"{len(load.history.ops)} ops ({outcomes['failed']} failed, {outcomes['unknown']} unknown), {rate:.0f}/s, gap {longest_gap_ms(load.history, began, ended):.0f} ms, "
-                 f"healed in {recovery_s:.1f} s, {resumed} watches resumed")
+        story = (f"{len(load.history.ops)} ops ({outcomes['failed']} failed, {outcomes['unknown']} unknown), {rate:.0f}/s, "
+                 f"gap {longest_gap_ms(load.history, began, ended):.0f} ms, healed in {recovery_s:.1f} s, {resumed} watches resumed")
     except (Failure, OSError, http.client.HTTPException) as error:
         violations.append(f"progress: {error}")
     finally:

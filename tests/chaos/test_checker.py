@@ -273,8 +273,9 @@ class Store:
     def run(self, n):
         for i in range(n):
             self.time += self.rng.randrange(1, 20)
-            self.step(Op(f"op{i}", self.rng.choice(("create", "update", "put", "delete", "get", "list")),
-                         self.rng.choice("abc"), began=self.time - self.rng.randrange(60), ended=self.time + self.rng.randrange(1, 60)))
+            kind = self.rng.choice(("create", "update", "put", "delete", "get", "list"))
+            self.step(Op(f"op{i}", kind, self.rng.choice("abc"), began=self.time - self.rng.randrange(60),
+                         ended=self.time + self.rng.randrange(1, 60)))
         goal = self.events[-1].revision
         streams = [Stream(f"s{n}", 100, only, [self.late(e) for e in self.events if only in ("", e.key)])
                    for n, only in enumerate(("", "", "b"))]
