@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 #include <thread>
 
 #include "cli/printer.h"
@@ -72,6 +73,7 @@ Health health_of(const MemberReport& report) {
   const json::Value& status = report.status;
   if (status.get_bool("readOnly")) return {"read-only", status.get_string("readOnlyReason")};
   if (!status.get_bool("serving")) return {"not-serving", status.get_string("notServingReason")};
+  if (const std::string alarm = status.get_string("alarm"); !alarm.empty()) return {"alarm", alarm};
   if (status.get_string("leader") == "0") return {"no-leader", "it knows of no leader: is there a quorum?"};
   return {"ok", ""};
 }
@@ -184,6 +186,36 @@ std::string member_table(const json::Value& members) {
     }
   }
   return align(rows);
+}
+
+HashVerdict judge_hashes(const std::vector<HashAnswer>& answers, std::int64_t revision) {
+  std::vector<std::vector<std::string>> rows = {{"ID", "NAME", "REVISION", "KEYS", "HASH"}};
+  std::string notes;
+  std::set<std::string> hashes;
+  std::size_t asked = 0;
+  for (const HashAnswer& one : answers) {
+    const std::string id = one.record.get_string("id");
+    const bool answered = one.answer.is_object();
+    if (!answered) notes += "member " + id + ": " + one.error + "\n";
+    const json::Value& answer = answered ? one.answer : json::Value::object();
+    rows.push_back({id, one.record.get_string("name"), number_text(answer, "revision"),
+                    number_text(answer, "keys"), answered ? answer.get_string("hash") : "-"});
+    asked += answered ? 1 : 0;
+    if (answered) hashes.insert(answer.get_string("hash"));
+  }
+  HashVerdict verdict{hashes.size() == 1 && asked == answers.size(), align(rows) + notes, ""};
+  const std::string at = " at revision " + std::to_string(revision);
+  if (verdict.equal) {
+    verdict.said = "equal: " + std::to_string(asked) + (asked == 1 ? " member" : " members") + at;
+  } else if (hashes.size() > 1) {
+    verdict.said = "error: members differ" + at +
+                   ": save a snapshot of each with --local, then replace the odd one with a new member";
+  } else {
+    verdict.said = "error: " + std::to_string(answers.size() - asked) + " of " +
+                   std::to_string(answers.size()) + " members could not be asked" + at +
+                   "; what they say is above";
+  }
+  return verdict;
 }
 
 std::string initial_cluster(const json::Value& members) {

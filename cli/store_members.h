@@ -41,6 +41,19 @@ json::Value status_document(const StoreMembers& group);  // the same for program
 // ID NAME ROLE PEER-ADDRESS CLIENT-URL
 std::string member_table(const json::Value& members);
 
+// What a member says of everything as of one revision (GET /store/v1/hash), or why it says nothing.
+struct HashAnswer {
+  json::Value record;  // of the member
+  json::Value answer;  // null: none...
+  std::string error;   // ...because of this
+};
+struct HashVerdict {
+  bool equal = false;  // all were asked and have the same
+  std::string table;   // ID NAME REVISION KEYS HASH, and a line for each that could not be asked
+  std::string said;    // one line
+};
+HashVerdict judge_hashes(const std::vector<HashAnswer>& answers, std::int64_t revision);
+
 std::string human_bytes(std::int64_t bytes);  // "12.3 MiB"
 // 1=HOST:PORT,2=HOST:PORT of all members of the group and those to come.
 std::string initial_cluster(const json::Value& members);

@@ -45,19 +45,19 @@ std::shared_ptr<client::ApiClient> client_of(const client::FakeTransport::Handle
 }
 
 cli::StoreMembers ask(const std::string& second) {
+  // Members are asked by threads, which must not check anything by Catch.
   const auto answer = [](const std::string& body) {
     return [body](const http::ClientRequest& request) -> Result<http::ClientResponse> {
-      CHECK(request.target == "/store/v1/status");
-      return client::answer_of(200, body);
+      return request.target == "/store/v1/status" ? client::answer_of(200, body)
+                                                  : client::answer_of(404, request.target);
     };
   };
   const auto first = client_of(answer(status(1, "leader", 99)));
   const auto group = cli::ask_members(
       *first, "https://balancer", [&](const std::string& url) -> Result<std::shared_ptr<client::ApiClient>> {
         if (url == "https://h2") return client_of(answer(second));
-        CHECK(url == "https://h3");
-        return client_of([](const http::ClientRequest&) -> Result<http::ClientResponse> {
-          return make_error(ErrorCode::kUnavailable, "connection refused");
+        return client_of([url](const http::ClientRequest&) -> Result<http::ClientResponse> {
+          return make_error(ErrorCode::kUnavailable, "connection refused by " + url);
         });
       });
   REQUIRE(group.ok());
@@ -74,7 +74,7 @@ TEST_CASE("the store's members are shown side by side") {
         "2    m2     learner   3      94         5     1.5 KiB   16.0 MiB   ok            https://h2\n"
         "3    m3     voter     -      -          40    -         -          unreachable   https://h3\n"
         "5    m5     voter     -      -          -     -         -          unreachable   <unknown>\n"
-        "member 3: unreachable: connection refused\n"
+        "member 3: unreachable: connection refused by https://h3\n"
         "member 5: unreachable: it has not said yet where its api-server is\n");
 }
 
@@ -95,6 +95,8 @@ TEST_CASE("what is wrong with a member is told, for people and for programs") {
   CHECK(health() == "ok: ");
   ill.set("leader", "0");
   CHECK(health() == "no-leader: it knows of no leader: is there a quorum?");
+  ill.set("alarm", "members have different states");
+  CHECK(health() == "alarm: members have different states");
   ill.set("serving", false);
   ill.set("notServingReason", "no quorum");
   CHECK(health() == "not-serving: no quorum");
@@ -127,4 +129,32 @@ TEST_CASE("sizes and lists of members are as people and flags have them") {
   CHECK(cli::initial_cluster(nullptr).empty());
   CHECK(cli::member_table(*parse(status(1, "leader", 9)).find("members")).find("4    m4     removed") !=
         std::string::npos);
+}
+
+TEST_CASE("members that differ, or that cannot be asked, are not called equal") {
+  const auto says = [](int id, const char* hash) {
+    return cli::HashAnswer{parse(record(id, "")),
+                           json::Value::object({{"revision", 7}, {"keys", 3}, {"hash", hash}}), ""};
+  };
+  const cli::HashAnswer silent{parse(record(3, "")), nullptr, "connection refused"};
+  const auto equal = cli::judge_hashes({says(1, "sha256:aa"), says(2, "sha256:aa")}, 7);
+  CHECK(equal.equal);
+  CHECK(equal.said == "equal: 2 members at revision 7");
+  CHECK(equal.table ==
+        "ID   NAME   REVISION   KEYS   HASH\n"
+        "1    m1     7          3      sha256:aa\n"
+        "2    m2     7          3      sha256:aa\n");
+  for (const auto& answers : {std::vector{says(1, "sha256:aa"), says(2, "sha256:bb")},
+                              std::vector{says(1, "sha256:aa"), says(2, "sha256:bb"), says(3, "sha256:aa")},
+                              std::vector{silent, says(1, "sha256:aa"), says(2, "sha256:bb")}}) {
+    const auto verdict = cli::judge_hashes(answers, 7);
+    CHECK_FALSE(verdict.equal);
+    CHECK(verdict.said.starts_with("error: members differ at revision 7"));
+  }
+  const auto unsure = cli::judge_hashes({says(1, "sha256:aa"), silent}, 7);
+  CHECK_FALSE(unsure.equal);
+  CHECK(unsure.said.starts_with("error: 1 of 2 members could not be asked"));
+  CHECK(unsure.table.find("member 3: connection refused\n") != std::string::npos);
+  CHECK_FALSE(cli::judge_hashes({silent}, 7).equal);
+  CHECK_FALSE(cli::judge_hashes({}, 7).equal);
 }

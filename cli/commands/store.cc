@@ -74,15 +74,9 @@ void say_added(Connection& connection, const json::Value& answer) {
       id.c_str(), cluster.c_str(), list->get_string("clusterId").c_str(), id.c_str());
 }
 
-struct HashAnswer {
-  const MemberReport* member = nullptr;
-  json::Value answer;
-  std::string error;
-};
-
 // A member that has not come to the revision yet gets a moment.
 HashAnswer ask_hash(const MemberReport& member, const ConnectTo& connect, std::int64_t revision) {
-  HashAnswer out{&member, nullptr, member.error};
+  HashAnswer out{member.record, nullptr, member.error};
   if (!member.reachable()) return out;
   const auto api = connect(member.endpoint);
   if (!api.ok()) {
@@ -100,45 +94,6 @@ HashAnswer ask_hash(const MemberReport& member, const ConnectTo& connect, std::i
     std::this_thread::sleep_for(std::chrono::milliseconds(500));
   }
   return out;
-}
-
-// 0: all members have the same.
-int say_hashes(const std::vector<HashAnswer>& answers, std::int64_t revision) {
-  std::vector<std::vector<std::string>> rows = {{"ID", "NAME", "REVISION", "KEYS", "HASH"}};
-  std::string notes;
-  std::string hash;
-  std::size_t asked = 0;
-  bool differ = false;
-  for (const HashAnswer& one : answers) {
-    const std::string id = one.member->record.get_string("id");
-    const std::string name = one.member->record.get_string("name");
-    if (!one.answer.is_object()) {
-      rows.push_back({id, name, "-", "-", "-"});
-      notes += "member " + id + ": " + one.error + "\n";
-      continue;
-    }
-    const std::string its = one.answer.get_string("hash");
-    if (asked++ > 0 && its != hash) differ = true;
-    hash = its;
-    rows.push_back({id, name, std::to_string(one.answer.get_int("revision")),
-                    std::to_string(one.answer.get_int("keys")), its});
-  }
-  std::fputs((align(rows) + notes).c_str(), stdout);
-  const std::string at = " at revision " + std::to_string(revision);
-  if (differ) {
-    std::fprintf(stderr,
-                 "error: members differ%s: save a snapshot of each with --local, and replace the odd one "
-                 "with a new member\n",
-                 at.c_str());
-    return 1;
-  }
-  if (asked < answers.size()) {
-    std::fprintf(stderr, "error: %zu of %zu members could be asked; they are equal%s\n", asked,
-                 answers.size(), at.c_str());
-    return 1;
-  }
-  std::printf("equal: %zu %s%s\n", asked, asked == 1 ? "member" : "members", at.c_str());
-  return 0;
 }
 
 }  // namespace
@@ -239,7 +194,10 @@ int run_store_hash(const GlobalOptions& global, const StoreOptions& options) {
     for (std::size_t i = 0; i < answers.size(); ++i)
       asking.emplace_back([&, i] { answers[i] = ask_hash(group->members[i], connect, revision); });
   }
-  return say_hashes(answers, revision);
+  const HashVerdict verdict = judge_hashes(answers, revision);
+  std::fputs(verdict.table.c_str(), stdout);
+  std::fprintf(verdict.equal ? stdout : stderr, "%s\n", verdict.said.c_str());
+  return verdict.equal ? 0 : 1;
 }
 
 }  // namespace coxswain::cli

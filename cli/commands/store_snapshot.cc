@@ -132,24 +132,40 @@ api::Status status_of(const http::ClientResponse& response) {
 
 // ---- restore ----
 
-struct Members {
-  std::vector<std::uint64_t> ids;
-  std::vector<std::string> text;
-};
-
 // 1=HOST:PORT,2=HOST:PORT
-Result<Members> parse_members(const std::string& list) {
-  Members out;
+Result<std::vector<store::GroupMember>> parse_members(const std::string& list) {
+  std::vector<store::GroupMember> members;
+  if (list.empty()) return members;
   for (const std::string& one : split(list, ',')) {
     const std::size_t equals = one.find('=');
-    const auto id = parse_uint64(std::string_view(one).substr(0, std::min(equals, one.size())));
-    if (equals == std::string::npos || !id.has_value() || *id == 0 || equals + 1 == one.size())
+    const auto id = equals == std::string::npos ? std::nullopt : parse_uint64(one.substr(0, equals));
+    if (!id.has_value())
       return make_error(ErrorCode::kInvalidArgument,
                         "--initial-cluster must look like 1=HOST:PORT,2=HOST:PORT, not \"" + list + "\"");
-    out.ids.push_back(*id);
-    out.text.push_back(one);
+    members.push_back({*id, one.substr(equals + 1)});
   }
-  return out;
+  return members;
+}
+
+// What to start now.
+void say_restored(const StoreOptions& options, const store::Restored& restored) {
+  std::printf(
+      "restored %s/store: %llu keys of revision %lld, at revision %lld from now on\n\n",
+      options.data_dir.c_str(), static_cast<unsigned long long>(restored.snapshot.entries - restored.dropped),
+      static_cast<long long>(restored.snapshot.header.revision), static_cast<long long>(restored.revision));
+  std::error_code ignored;
+  if (!fs::exists(fs::path(options.data_dir) / "pki/ca.key", ignored))
+    std::printf("Bring back pki/ too, or clients and nodes will not know the cluster again. ");
+  if (restored.cluster_id.empty()) {
+    std::printf("Start it: api-server --data-dir %s\n", options.data_dir.c_str());
+    return;
+  }
+  std::printf(
+      "Start it when all members are restored, with its other flags:\n\n  api-server --data-dir %s "
+      "--member-id "
+      "%llu --initial-cluster %s --cluster-id %s\n",
+      options.data_dir.c_str(), static_cast<unsigned long long>(options.member_id),
+      options.initial_cluster.c_str(), restored.cluster_id.c_str());
 }
 
 }  // namespace
@@ -211,15 +227,11 @@ int run_snapshot_restore(const StoreOptions& options) {
   store::RestoreOptions restore;
   restore.dir = (fs::path(options.data_dir) / "store").string();
   restore.bump_revision = options.bump_revision;
-  restore.members = {options.member_id};
-  if (!options.initial_cluster.empty()) {
-    const Result<Members> members = parse_members(options.initial_cluster);
-    if (!members.ok()) return fail(members.error());
-    restore.members = members->ids;
-    if (std::find(members->ids.begin(), members->ids.end(), options.member_id) == members->ids.end())
-      return fail_usage("--initial-cluster has no member " + std::to_string(options.member_id) +
-                        ", which --member-id says this is");
-  }
+  restore.member_id = options.member_id;
+  restore.cluster_id = options.cluster_id;
+  auto members = parse_members(options.initial_cluster);
+  if (!members.ok()) return fail(members.error());
+  restore.members = *std::move(members);
   if (const Result<void> made = store::posix_env().make_dir(options.data_dir); !made.ok())
     return fail(made.error());
   const auto opened = store::Restore::open(restore);
@@ -236,10 +248,7 @@ int run_snapshot_restore(const StoreOptions& options) {
   const auto restored = (*opened)->finish();
   if (!restored.ok())
     return fail(make_error(restored.error().code, options.file + ": " + restored.error().message));
-  std::printf("restored %s: %llu keys of revision %lld, at revision %lld from now on\n", restore.dir.c_str(),
-              static_cast<unsigned long long>(restored->snapshot.entries - restored->dropped),
-              static_cast<long long>(restored->snapshot.header.revision),
-              static_cast<long long>(restored->revision));
+  say_restored(options, *restored);
   return 0;
 }
 

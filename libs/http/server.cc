@@ -97,10 +97,18 @@ class ServerImpl final : public Server {
     for (int i = 0; i < std::max(options_.io_threads, 1); ++i) {
       threads_.push_back(std::make_unique<WorkerThread>(options_, handler_, open_));
     }
-    acceptor_ = std::make_unique<tcp::acceptor>(threads_[0]->worker().io);
-    COX_RETURN_IF_ERROR(listen());
+    COX_ASSIGN_OR_RETURN(acceptor_, listen(options_.port, false));
+    port_ = acceptor_->local_endpoint().port();
     for (auto& thread : threads_) thread->start();
-    boost::asio::post(threads_[0]->worker().io, [this] { accept(); });
+    boost::asio::post(threads_[0]->worker().io, [this] { accept(*acceptor_); });
+    return {};
+  }
+
+  Result<void> share(std::uint16_t port) override {
+    if (port == 0 || shared_acceptor_ != nullptr)
+      return make_error(ErrorCode::kInvalidArgument, "a port to share, and one only");
+    COX_ASSIGN_OR_RETURN(shared_acceptor_, listen(port, true));
+    boost::asio::post(threads_[0]->worker().io, [this] { accept(*shared_acceptor_); });
     return {};
   }
 
@@ -111,6 +119,7 @@ class ServerImpl final : public Server {
     boost::asio::post(threads_[0]->worker().io, [this] {
       boost::system::error_code ignored;
       acceptor_->close(ignored);
+      if (shared_acceptor_ != nullptr) shared_acceptor_->close(ignored);
     });
     for (auto& thread : threads_) thread->drain();
     const std::int64_t deadline_ms = system_clock().now_ms() + grace_ms;
@@ -120,49 +129,52 @@ class ServerImpl final : public Server {
   }
 
  private:
-  Result<void> listen() {
+  Result<std::unique_ptr<tcp::acceptor>> listen(std::uint16_t port, bool shared) {
     boost::system::error_code error;
     const auto address = boost::asio::ip::make_address(options_.address, error);
     if (error)
       return make_error(ErrorCode::kInvalidArgument,
                         "'" + options_.address + "' is not an IP address to listen on");
-    const tcp::endpoint endpoint(address, options_.port);
-    const std::string where = options_.address + ":" + std::to_string(options_.port);
-    acceptor_->open(endpoint.protocol(), error);
-    if (!error) acceptor_->set_option(tcp::acceptor::reuse_address(true), error);
-    if (!error) acceptor_->bind(endpoint, error);
+    const tcp::endpoint endpoint(address, port);
+    const std::string where = options_.address + ":" + std::to_string(port);
+    auto acceptor = std::make_unique<tcp::acceptor>(threads_[0]->worker().io);
+    acceptor->open(endpoint.protocol(), error);
+    if (!error) acceptor->set_option(tcp::acceptor::reuse_address(true), error);
+    const int on = 1;
+    if (!error && shared) setsockopt(acceptor->native_handle(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on));
+    if (!error) acceptor->bind(endpoint, error);
     if (error == boost::asio::error::address_in_use) {
-      return make_error(ErrorCode::kUnavailable, "port " + std::to_string(options_.port) + " on " +
-                                                     options_.address +
-                                                     " is already in use: stop the program that holds it (ss "
-                                                     "-ltnp shows which) or choose another port");
+      return make_error(ErrorCode::kUnavailable,
+                        "port " + std::to_string(port) + " on " + options_.address +
+                            " is already in use: stop the program that holds it (ss -ltnp shows which) or "
+                            "choose another port");
     }
-    if (!error) acceptor_->listen(4096, error);
+    if (!error) acceptor->listen(4096, error);
     if (error)
       return make_error(ErrorCode::kUnavailable, "cannot listen on " + where + ": " + error.message());
-    port_ = acceptor_->local_endpoint().port();
-    return {};
+    return acceptor;
   }
 
-  void accept() {
+  void accept(tcp::acceptor& acceptor) {
     WorkerThread& target = *threads_[next_++ % threads_.size()];
-    acceptor_->async_accept(target.worker().io,
-                            [this, &target](const boost::system::error_code& error, tcp::socket socket) {
-                              if (error == boost::asio::error::operation_aborted || stopped_.load()) return;
-                              if (error) {
-                                retry_accept();  // out of descriptors: others must close first
-                                return;
-                              }
-                              if (open_.load() < options_.max_connections) adopt(target, std::move(socket));
-                              accept();
-                            });
+    acceptor.async_accept(
+        target.worker().io,
+        [this, &target, &acceptor](const boost::system::error_code& error, tcp::socket socket) {
+          if (error == boost::asio::error::operation_aborted || stopped_.load()) return;
+          if (error) {
+            retry_accept(acceptor);  // out of descriptors: others must close first
+            return;
+          }
+          if (open_.load() < options_.max_connections) adopt(target, std::move(socket));
+          accept(acceptor);
+        });
   }
 
-  void retry_accept() {
+  void retry_accept(tcp::acceptor& acceptor) {
     auto timer =
         std::make_shared<boost::asio::steady_timer>(threads_[0]->worker().io, std::chrono::milliseconds(100));
-    timer->async_wait([this, timer](const boost::system::error_code& error) {
-      if (!error && !stopped_.load()) accept();
+    timer->async_wait([this, timer, &acceptor](const boost::system::error_code& error) {
+      if (!error && !stopped_.load()) accept(acceptor);
     });
   }
 
@@ -191,6 +203,7 @@ class ServerImpl final : public Server {
   std::atomic<std::size_t> open_{0};
   std::vector<std::unique_ptr<WorkerThread>> threads_;
   std::unique_ptr<tcp::acceptor> acceptor_;
+  std::unique_ptr<tcp::acceptor> shared_acceptor_;
   std::size_t next_ = 0;
   std::uint16_t port_ = 0;
   std::atomic<bool> stopped_{false};

@@ -110,6 +110,9 @@ class Server {
  public:
   virtual ~Server() = default;
   virtual std::uint16_t port() const = 0;
+  // Listens on this port, too, which other processes of this machine do as well (SO_REUSEPORT): the kernel
+  // gives each new connection to one of those that live. Once; errors as of serve().
+  virtual Result<void> share(std::uint16_t port) = 0;
   // Stops accepting, lets answers in flight finish for up to `grace_ms`, ends streams, joins.
   virtual void shutdown(std::int64_t grace_ms) = 0;
 };

@@ -42,6 +42,8 @@ json::Value member_json(const store::MemberView& view) {
   member.set("inGroup", view.in_group);
   member.set("votes", view.votes);
   if (view.match_known) member.set("matchIndex", view.match);
+  if (!view.hash.empty()) member.set("hash", view.hash);
+  if (view.differs) member.set("differs", true);
   return member;
 }
 
@@ -82,6 +84,10 @@ json::Value status_json(const store::GroupStatus& status) {
                               {"notServingReason", stats.not_serving_reason},
                               {"readOnly", stats.read_only},
                               {"readOnlyReason", stats.read_only_reason},
+                              {"alarm", stats.alarm},
+                              {"checkIndex", status.check_index},
+                              {"checkRevision", status.check_revision},
+                              {"agreedHash", status.agreed_hash},
                               {"members", members_json(status)}});
 }
 
@@ -131,7 +137,10 @@ api::ApiResult<std::string> read_text(const json::Value& body, const std::string
 
 // ---- how it is answered ----
 
+// `id`: of the member that it is about; empty: none in particular.
 api::Status status_of_change(const Error& error, const std::string& id) {
+  if (id.empty() && error.code == ErrorCode::kConflict) return {409, "Conflict", error.message};
+  if (id.empty() && error.code == ErrorCode::kNotFound) return {404, "NotFound", error.message};
   switch (error.code) {
     case ErrorCode::kInvalidArgument:
       return api::invalid({"", "StoreMember"}, id, {{"FieldValueInvalid", error.message, ""}});
@@ -215,7 +224,8 @@ void transfer_leader(const Target& target) {
   const std::uint64_t id = member->value_or(0);
   target.admin.transfer_leader(id, [later = answer_later(target.call), id](Result<std::uint64_t> leader) {
     later([id, leader = std::move(leader)](const CallPtr& call) {
-      if (!leader.ok()) return respond_status(call, status_of_change(leader.error(), std::to_string(id)));
+      const std::string about = id == 0 ? "" : std::to_string(id);
+      if (!leader.ok()) return respond_status(call, status_of_change(leader.error(), about));
       respond_json(call, 200, json::Value::object({{"leader", std::to_string(*leader)}}));
     });
   });

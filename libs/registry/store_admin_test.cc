@@ -37,9 +37,12 @@ class FakeAdmin : public store::StoreAdmin {
     status.log_bytes = 4096;
     status.stats.revision = 17;
     status.stats.serving = false;
+    status.stats.alarm = "members differ";
+    status.agreed_hash = "abcd";
     status.stats.not_serving_reason = "alone";
     store::MemberView one{{1, MemberRole::kVoter, "one", "h1:1", "https://h1:2", UINT64_MAX}, true, true};
     store::MemberView two{{2, MemberRole::kLearner, "two", "h2:1", "", 0}, true, false, true, 27};
+    two.differs = true;
     status.members = {one, two};
     return status;
   }
@@ -63,11 +66,16 @@ class FakeAdmin : public store::StoreAdmin {
   }
   Result<std::unique_ptr<store::EngineImage>> image() const override {
     if (!failure.message.empty()) return failure;
+    if (stale_images > 0) {
+      --stale_images;
+      return store::open_memory_engine()->image();
+    }
     return engine_->image();
   }
 
   std::string asked;
-  Error failure;  // without a message: none
+  Error failure;                 // without a message: none
+  mutable int stale_images = 0;  // so many come first that have nothing yet
 
  private:
   void answer(MemberDone done, const MemberRecord& record) {
@@ -140,6 +148,8 @@ TEST_CASE("the store's status and members are told") {
   CHECK(status.get_int("revision", 0) == 17);
   CHECK(status.get_int("appliedIndex", 0) == 28);
   CHECK(status.get_string("notServingReason") == "alone");
+  CHECK(status.get_string("alarm") == "members differ");
+  CHECK(status.get_string("agreedHash") == "abcd");
   const json::Value members = cluster.json("GET", "/store/v1/members/", 200);
   CHECK(members.get_string("clusterId") == "c0ffee");
   const json::Array& list = members.find("members")->as_array();
@@ -149,6 +159,7 @@ TEST_CASE("the store's status and members are told") {
   CHECK(list[0].find("matchIndex") == nullptr);
   CHECK(list[1].get_string("role") == "learner");
   CHECK(list[1].get_int("matchIndex", 0) == 27);
+  CHECK(list[1].get_bool("differs"));
   CHECK(json::write(*status.find("members")) == json::write(*members.find("members")));
 }
 
@@ -318,6 +329,22 @@ TEST_CASE("the hash of a revision stays as it is while the store goes on") {
       cluster.json("POST", "/store/v1/compact", 200, R"({"revision":")" + std::to_string(now) + "\"}");
   CHECK(compacted.get_int("compactedRevision", 0) == now);
   CHECK(cluster.json("GET", "/store/v1/hash?revision=" + at, 410).get_string("reason") == "Expired");
+}
+
+TEST_CASE("what is read is never older than what was acknowledged, though the engine follows") {
+  Administered cluster;
+  const json::Value hash = cluster.json("GET", "/store/v1/hash", 200);
+  const std::string at = std::to_string(hash.get_int("revision", 0));
+  for (const std::string& target : {std::string("/store/v1/hash"), "/store/v1/hash?revision=" + at}) {
+    cluster.admin.stale_images = 3;
+    CHECK(cluster.json("GET", target, 200).get_string("hash") == hash.get_string("hash"));
+    CHECK(cluster.admin.stale_images == 0);
+  }
+  cluster.admin.stale_images = 3;
+  const auto answer = cluster.send("GET", "/store/v1/snapshot");
+  store::SnapshotDecoder decoder({});
+  REQUIRE(decoder.feed(answer->body()).ok());
+  CHECK(std::to_string(decoder.finish()->header.revision) == at);
 }
 
 TEST_CASE("a snapshot that cannot be taken is a Status, and a client that leaves ends it") {

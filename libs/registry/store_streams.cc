@@ -64,13 +64,14 @@ Result<void> catch_up(const Task& task) {
 Result<std::unique_ptr<store::LiveEntries>> open_state(const Task& task, store::Revision revision) {
   COX_RETURN_IF_ERROR(catch_up(task));
   const store::Revision now = task.core().store.revision();
+  if (revision > now)
+    return make_error(ErrorCode::kOutOfRange, "the store is at revision " + std::to_string(now));
   for (int i = 0; i < kPolls && !task.gone(); ++i) {
     COX_ASSIGN_OR_RETURN(std::unique_ptr<store::EngineImage> image, task.core().options.store_admin->image());
-    COX_ASSIGN_OR_RETURN(auto live, store::LiveEntries::open(std::move(image), std::min(revision, now)));
-    if (live->applied().revision >= now && revision <= now) return live;
-    if (revision > now) {
-      return make_error(ErrorCode::kOutOfRange, "the store is at revision " + std::to_string(now));
-    }
+    auto live = store::LiveEntries::open(std::move(image), revision);
+    const bool behind =
+        live.ok() ? (*live)->applied().revision < now : live.error().code == ErrorCode::kOutOfRange;
+    if (!behind) return live;
     std::this_thread::sleep_for(kPoll);
   }
   if (task.gone()) return gave_up();
@@ -127,7 +128,7 @@ void send_hash(const TaskPtr& task) {
   if (!revision.ok()) return respond_status(task->call, revision.error());
   const auto live = open_state(*task, *revision);
   if (!live.ok()) return respond_status(task->call, status_of_state_error(live.error()));
-  store::StateHash hash;
+  store::StateDigest hash;
   for (;;) {
     const auto entries = (*live)->next(kPieceBytes);
     if (!entries.ok()) return respond_status(task->call, status_of_state_error(entries.error()));

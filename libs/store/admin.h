@@ -39,6 +39,8 @@ struct MemberView {
   bool votes = false;        // by the configuration
   bool match_known = false;  // only the leader knows, and not of itself
   std::uint64_t match = 0;   // the last entry that it surely has
+  std::string hash;          // of its state, at GroupStatus::check_index; empty: it has not said so yet
+  bool differs = false;      // from the others: it does not serve, and is to be removed
 };
 
 // As this member sees it.
@@ -54,6 +56,10 @@ struct GroupStatus {
   std::int64_t log_bytes = 0;
   std::int64_t state_bytes = 0;
   Stats stats;
+  // The last entry at which the members compared their states; 0: they have not, lately.
+  std::uint64_t check_index = 0;
+  Revision check_revision = 0;
+  std::string agreed_hash;          // of a quorum; empty: not yet
   std::vector<MemberView> members;  // by id
 };
 
@@ -74,6 +80,13 @@ class StoreAdmin {
   // To `id`, or to whoever has most of the log (0). Done when this member sees the new one lead.
   using LeaderDone = std::function<void(Result<std::uint64_t>)>;
   virtual void transfer_leader(std::uint64_t id, LeaderDone done) = 0;
+
+  // Makes the members compare their states now, not only every few seconds. Done when the check is in the
+  // log; status() shows what they say. Errors as of Store::txn().
+  using CheckDone = std::function<void(Result<void>)>;
+  virtual void check_states(CheckDone done) {
+    done(make_error(ErrorCode::kUnimplemented, "this store has no other members"));
+  }
 
   // Every row as of one moment, while the store goes on. Its revision is in the row that History::applied()
   // reads. A long life holds disk space.

@@ -12,8 +12,7 @@
 namespace coxswain::store {
 namespace {
 
-constexpr raft::Index kKeptEntries = 20'000;  // for members that were away for a moment
-constexpr std::size_t kKeptBytes = 16u << 20;
+constexpr std::size_t kKeptBytes = 16u << 20;  // of entries in memory, for members that are a little behind
 constexpr int kElectionTicks = 20;
 
 Clock* clock_of(Clock* clock) { return clock != nullptr ? clock : &system_clock(); }
@@ -72,6 +71,9 @@ Result<Identity> settle_identity(Env& env, const GroupStoreOptions& options) {
     return *found;
   }
   COX_ASSIGN_OR_RETURN(Identity identity, plan_identity(options, system_random().next() | 1));
+  // Nobody else has to come to the same id, and the next group at this address (a restored one) is another.
+  if (!options.join && options.members.size() == 1 && options.cluster_id.empty())
+    identity.cluster = make_uuid(system_random());
   COX_ASSIGN_OR_RETURN(const std::vector<std::string> names, env.list(options.local.dir));
   const bool alone_before = std::find(names.begin(), names.end(), "FORMAT") != names.end();
   if (alone_before && (options.join || options.members.size() != 1 || options.member_id != 1)) {
@@ -146,6 +148,7 @@ Result<std::unique_ptr<TlsTransport>> open_transport(const GroupStoreOptions& op
 Result<std::unique_ptr<Store>> open_memory_store(MemoryStoreOptions options) {
   NodeOptions node;
   node.member = alone(options.limits, options.clock);
+  node.self = {1, MemberRole::kVoter, "member-1", "", "", 0};
   node.member.engine = open_memory_engine();
   return open_node(std::move(node));
 }
@@ -154,6 +157,7 @@ Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options) {
   Env& env = options.env != nullptr ? *options.env : posix_env();
   NodeOptions node;
   node.member = alone(options.limits, options.clock);
+  node.self = {1, MemberRole::kVoter, "member-1", "", "", 0};
   COX_ASSIGN_OR_RETURN(node.lock, lock_directory(env, options.dir));
   COX_ASSIGN_OR_RETURN(const std::optional<Identity> identity, load_identity(env, options.dir));
   if (identity.has_value()) {
@@ -180,13 +184,14 @@ Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options) {
   for (const GroupMember& voter : identity.voters) member.initial.voters.push_back(voter.id);
   member.limits = options.local.limits;
   member.clock = clock_of(options.local.clock);
-  member.keep_entries = kKeptEntries;
+  member.keep_entries = options.local.keep_entries;
   member.log_cache_bytes = kKeptBytes;
   node.tick_ms = std::max<std::int64_t>(1, options.election_timeout_ms / kElectionTicks);
   node.cluster_id = identity.cluster;
   node.self = self_record(options, identity);
   node.roster = std::make_shared<Roster>(first_records(options));
   COX_ASSIGN_OR_RETURN(auto transport, open_transport(options, identity, node.self, node.roster));
+  node.on_event = options.on_event;
   node.on_members = [peers = transport.get()](const std::vector<MemberRecord>& records) {
     peers->set_peers(addresses(records));
   };

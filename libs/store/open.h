@@ -40,6 +40,8 @@ struct LocalStoreOptions {
   Env* env = nullptr;                            // not owned; null: the real operating system
   std::size_t log_segment_bytes = 16u << 20;     // each log file; allocated ahead
   std::size_t checkpoint_log_bytes = 32u << 20;  // flush state and shorten the log when it has grown by this
+  // A member keeps this many entries that its state has: who is further behind gets the whole state.
+  std::uint64_t keep_entries = 20'000;
 };
 
 struct GroupMember {
@@ -55,8 +57,8 @@ struct GroupStoreOptions {
   std::vector<GroupMember> members;  // this one among them; of a data directory that has a state: where to
                                      // look for the others, until the state tells
   bool join = false;                 // the group is there already and has added this member
-  std::string cluster_id;            // empty: worked out from `members`; required to join
-  std::string client_url;            // of this process, told to the others
+  std::string cluster_id;  // empty: worked out from `members`, of one a random one; required to join
+  std::string client_url;  // of this process, told to the others
   std::string listen_address = "0.0.0.0";
   std::string ca_path;  // PEM: whoever has a member's certificate of it is let in
   std::string certificate_path;

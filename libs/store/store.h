@@ -136,6 +136,7 @@ struct Stats {
   std::string read_only_reason;
   bool serving = true;  // false: reads cannot be fresh and writes not be done, for now
   std::string not_serving_reason;
+  std::string alarm;  // what its operator must look at; empty: nothing is known
 };
 
 class Store {

@@ -7,6 +7,17 @@
 namespace coxswain::apiserver {
 namespace {
 
+store::LocalStoreOptions local_options(const ServerOptions& options) {
+  store::LocalStoreOptions local;
+  local.dir = options.data_dir + "/store";
+  local.limits = store_limits(options);
+  if (options.store_log_segment_bytes != 0) local.log_segment_bytes = options.store_log_segment_bytes;
+  if (options.store_checkpoint_log_bytes != 0)
+    local.checkpoint_log_bytes = options.store_checkpoint_log_bytes;
+  if (options.store_keep_entries != 0) local.keep_entries = options.store_keep_entries;
+  return local;
+}
+
 Result<std::unique_ptr<store::Store>> open_group(const ServerOptions& options,
                                                  const ServerCertificates& certificates,
                                                  const std::string& advertise_address) {
@@ -17,8 +28,7 @@ Result<std::unique_ptr<store::Store>> open_group(const ServerOptions& options,
     return make_error(ErrorCode::kInvalidArgument,
                       "a member needs a port that the others know: set --secure-port");
   store::GroupStoreOptions group;
-  group.local.dir = options.data_dir + "/store";
-  group.local.limits = store_limits(options);
+  group.local = local_options(options);
   group.member_id = options.member_id;
   group.name = options.member_name.empty() ? host_name() + "-" + std::to_string(options.member_id)
                                            : options.member_name;
@@ -87,10 +97,7 @@ Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options,
   if (!options.initial_cluster.empty()) return open_group(options, certificates, advertise_address);
   if (options.member_id != 0)
     return make_error(ErrorCode::kInvalidArgument, "--member-id goes with --initial-cluster");
-  store::LocalStoreOptions local;
-  local.dir = options.data_dir + "/store";
-  local.limits = store_limits(options);
-  return store::open_local_store(local);
+  return store::open_local_store(local_options(options));
 }
 
 }  // namespace coxswain::apiserver

@@ -100,8 +100,11 @@ class Housekeeping {
 };
 
 Result<void> start(const ServerOptions& options, registry::Registry& registry, const std::string& advertise,
-                   std::uint16_t port, std::stop_token stop) {
+                   http::Server& server, std::stop_token stop) {
+  const std::uint16_t port = server.port();
   COX_RETURN_IF_ERROR(registry.bootstrap(std::move(stop)));
+  if (options.shared_port != 0)
+    COX_RETURN_IF_ERROR(server.share(options.shared_port));  // as soon as it can serve
   if (!options.port_file.empty()) {
     COX_RETURN_IF_ERROR(pki::write_file_atomic(options.port_file, std::to_string(port) + "\n", 0644));
   }
@@ -112,12 +115,12 @@ Result<void> start(const ServerOptions& options, registry::Registry& registry, c
 
 // Starts beside the wait for a stop: a store without a quorum may take any time.
 Result<void> start_and_wait(const ServerOptions& options, registry::Registry& registry,
-                            const std::string& advertise, std::uint16_t port,
+                            const std::string& advertise, http::Server& server,
                             const std::function<void()>& wait_for_stop) {
   Result<void> started;
   {
     std::jthread starter([&](std::stop_token stop) {
-      started = start(options, registry, advertise, port, stop);
+      started = start(options, registry, advertise, server, stop);
       if (!started.ok() && !stop.stop_requested()) kill(getpid(), SIGTERM);  // ends wait_for_stop
     });
     Housekeeping housekeeping(registry, options.event_ttl_s * 1000);
@@ -132,7 +135,7 @@ CertificateOptions certificate_options(const ServerOptions& options, const std::
   CertificateOptions out;
   out.data_dir = options.data_dir;
   out.advertise_address = advertise;
-  out.port = options.port;
+  out.port = options.shared_port != 0 ? options.shared_port : options.port;
   out.member_id = options.initial_cluster.empty() ? 0 : options.member_id;
   if (const auto range = registry::parse_ipv4_range(options.service_cluster_ip_range)) {
     out.service_ip = registry::format_ipv4(range->base + 1);
@@ -163,6 +166,7 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   registry_options.settings = settings;
   registry_options.advertise_address = advertise;
   registry_options.event_ttl_ms = options.event_ttl_s * 1000;
+  registry_options.several_servers = !options.initial_cluster.empty();
   registry_options.store_admin = store::admin_of(*store);
   registry_options.kubelet_client.ca_pem_path = certificates.ca.certificate_path;
   registry_options.kubelet_client.certificate_pem_path = certificates.kubelet_client.certificate_path;
@@ -197,7 +201,7 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   }
   registry = std::make_unique<registry::Registry>(*store, registry_options);
   gate.store(registry.get(), std::memory_order_release);
-  const Result<void> started = start_and_wait(options, *registry, advertise, server->port(), wait_for_stop);
+  const Result<void> started = start_and_wait(options, *registry, advertise, *server, wait_for_stop);
   registry->begin_shutdown();
   server->shutdown(5'000);
   registry->end_shutdown();

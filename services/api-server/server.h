@@ -22,6 +22,7 @@ struct ServerOptions {
   std::int64_t event_ttl_s = 3600;
   std::string port_file;  // when set, the port is written there once ready
   int io_threads = 2;
+  std::uint16_t shared_port = 0;  // of all api-servers of this machine; 0: none
 
   // Of an external etcd (libs/store/etcd/open.h).
   std::string etcd_prefix;  // empty: the store's default
@@ -37,6 +38,11 @@ struct ServerOptions {
   std::string cluster_id;
   std::string peer_bind_address = "0.0.0.0";
   std::int64_t election_timeout_ms = 1000;
+
+  // How much of its log the local store keeps; 0: the store's default (libs/store/open.h).
+  std::uint64_t store_log_segment_bytes = 0;
+  std::uint64_t store_checkpoint_log_bytes = 0;
+  std::uint64_t store_keep_entries = 0;
 };
 
 // What of it bounds the store.

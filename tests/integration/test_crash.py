@@ -49,7 +49,10 @@ class Follower(threading.Thread):
         while not self.stop.is_set():
             try:
                 watch = Watch(self.s, f"{MAPS}?watch=1&resourceVersion={self.revision}", seconds=2)
-                if watch.status == 503:  # it is starting
+                if watch.status != 200:
+                    if watch.status != 503:  # it is starting
+                        self.wrong.append(watch.next())
+                        return
                     time.sleep(0.01)
                     continue
                 while (event := watch.next()) is not None:

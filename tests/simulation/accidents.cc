@@ -23,8 +23,12 @@ void World::draw_mixture() {
       {0, [this] { flush_one(); }},      {0, [this] { hand_over(); }},
       {0, [this] { campaign_one(); }},   {0, [this] { cut_leader_with_late_mail(); }},
       {0, [this] { break_disk(); }},     {0, [this] { fill_disk(); }},
+      {0, [this] { jump_clock(); }},     {0, [this] { tick_in_bursts(); }},
+      {0, [this] { stop_ticks(); }},
   };
   for (Accident& accident : accidents_) accident.weight = chance(0.5) ? 0 : 1 + random_->below(8);
+  if (damage_) accidents_.push_back({1 + random_->below(8), [this] { plant_damage(); }});
+  if (damage_) accidents_.push_back({2, [this] { replace_lost(); }});
   accidents_.front().weight += 1;
   pause_us_ = between(10, 300) * kMs;
   if (chance(0.3)) short_reign_ = random_->unit();
@@ -60,7 +64,7 @@ void World::crash(raft::MemberId id) {
 // Somebody starts it again, after a while.
 void World::fell(raft::MemberId id) {
   at(calm_ ? 1 * kMs : between(1 * kMs, 600 * kMs), [this, id] {
-    if (!member(id)->up()) member(id)->start();
+    if (!member(id)->up() && !member(id)->lost()) member(id)->start();
   });
 }
 
@@ -205,7 +209,28 @@ void World::pause_one() {
   const raft::MemberId id = any_member();
   note("pause " + std::to_string(id));
   member(id)->pause(true);
-  at(between(10 * kMs, 700 * kMs), [this, id] { member(id)->pause(false); });
+  at(between(10 * kMs, chance(0.1) ? 3000 * kMs : 700 * kMs), [this, id] { member(id)->pause(false); });
+}
+
+// Its clock goes ahead, as that of a machine that slept: it never goes back.
+void World::jump_clock() {
+  const raft::MemberId id = any_member();
+  note("jump the clock of " + std::to_string(id));
+  member(id)->jump_clock(chance(0.5) ? between(1, 1000) : between(1, 3'600'000));
+}
+
+void World::tick_in_bursts() {
+  const raft::MemberId id = any_member();
+  note("many ticks for " + std::to_string(id));
+  for (std::uint64_t n = 1 + random_->below(40); n > 0; --n) member(id)->tick();
+  watch_leaders(id);
+}
+
+// It hears and answers, and no time passes for it.
+void World::stop_ticks() {
+  const raft::MemberId id = any_member();
+  note("no ticks for " + std::to_string(id));
+  no_ticks_until_[id] = now_ + between(10 * kMs, 1500 * kMs);
 }
 
 void World::disturb_network() {
@@ -233,12 +258,14 @@ void World::add_member(raft::MemberId id) {
 // One to three members added, removed, promoted or demoted at once.
 void World::change_members() {
   Member* chief = leader();
-  if (chief == nullptr || chief->busy()) return;
+  // Members that are damaged are to stay a minority.
+  if (chief == nullptr || chief->busy() || damage_is_about()) return;
   std::vector<raft::Change> changes;
   std::set<raft::MemberId> named;
   for (std::uint64_t n = 1 + random_->below(3); n > 0; --n) {
     const raft::MemberId id = 1 + random_->below(kMostMembers);
     if (!named.insert(id).second) continue;
+    if (members_.count(id) > 0 && member(id)->lost()) continue;
     const auto kind = static_cast<raft::Change::Kind>(random_->below(3));
     if (kind != raft::Change::Kind::kRemove) add_member(id);
     changes.push_back({kind, id});

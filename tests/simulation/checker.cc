@@ -85,12 +85,34 @@ void Checker::on_state(raft::MemberId member, raft::Index applied, std::uint64_t
          "member " + number(member) + " goes on from another state of entry " + number(applied));
 }
 
-void Checker::on_write(const store::Event& event) {
-  const Write write{event.entry->key, event.entry->value, event.type == store::Event::Type::kDelete};
-  const auto [it, first] = writes_.emplace(event.revision, write);
-  if (first && !values_.insert(write.value).second) fail("exactly once", write.value + " was written twice");
-  if (!first && !(it->second == write))
-    fail("one history", "revision " + number(static_cast<std::uint64_t>(event.revision)) + " is two writes");
+std::string value_of_other(const Operation& op, std::size_t i) {
+  return op.value + "." + std::to_string(i + 1);
+}
+
+Checker::Write Checker::write_of(const store::Event& event) {
+  return {event.entry->key, event.entry->value, event.type == store::Event::Type::kDelete};
+}
+
+void Checker::on_write(const std::vector<std::shared_ptr<const store::Event>>& events) {
+  if (events.empty()) return;
+  std::vector<Write> writes;
+  for (const auto& event : events) writes.push_back(write_of(*event));
+  const store::Revision revision = events.front()->revision;
+  const auto [it, first] = writes_.emplace(revision, writes);
+  if (!first && it->second != writes)
+    fail("one history", "revision " + number(static_cast<std::uint64_t>(revision)) + " is two writes");
+  if (!first) return;
+  for (const Write& write : writes)
+    if (!values_.insert(write.value).second) fail("exactly once", write.value + " was written twice");
+}
+
+void Checker::on_distrust(raft::MemberId member, const std::string& why) const {
+  if (damaged_.count(member) == 0)
+    fail("no false alarm", "nothing is wrong with member " + number(member) + ", which says: " + why);
+}
+
+void Checker::on_alarm(const std::string& what) const {
+  if (damaged_.empty()) fail("no false alarm", what);
 }
 
 void Checker::on_leader_cut_off(raft::MemberId member, std::int64_t for_ms) {
@@ -101,36 +123,37 @@ void Checker::on_leader_cut_off(raft::MemberId member, std::int64_t for_ms) {
 std::optional<std::string> Checker::value_at(const std::string& key, store::Revision revision) const {
   for (auto it = writes_.upper_bound(revision); it != writes_.begin();) {
     --it;
-    if (it->second.key != key) continue;
-    if (it->second.deleted) break;
-    return it->second.value;
+    for (const Write& write : it->second) {
+      if (write.key != key) continue;
+      return write.deleted ? std::nullopt : std::optional(write.value);
+    }
   }
   return std::nullopt;
 }
 
+// Exactly what happened behind `position` up to what it was told that it has, of its prefix, and in that
+// order.
 void Checker::check_watch(const std::string& prefix, store::Revision position,
                           const store::WatchBatch& batch) const {
   const auto wrong = [&](const std::string& what, store::Revision revision) {
     fail("watch", "after revision " + std::to_string(position) + " a watcher of \"" + prefix + "\" " + what +
                       " " + std::to_string(revision));
   };
-  const auto concerns = [&](const Write& write) { return write.key.rfind(prefix, 0) == 0; };
-  auto next = writes_.upper_bound(position);
-  for (const auto& event : batch.events) {
-    while (next != writes_.end() && !concerns(next->second)) ++next;
-    if (next == writes_.end() || next->first > event->revision)
-      wrong("got what did not happen:", event->revision);
-    if (next->first < event->revision) wrong("missed", next->first);
-    const Write seen{event->entry->key, event->entry->value, event->type == store::Event::Type::kDelete};
-    if (!(seen == next->second)) wrong("got another", event->revision);
-    const std::string before = event->previous == nullptr ? "" : event->previous->value;
-    if (value_at(seen.key, event->revision - 1).value_or("") != before)
-      wrong("was told of a wrong value before", event->revision);
-    ++next;
-  }
-  for (; next != writes_.end() && next->first <= batch.progress; ++next)
-    if (concerns(next->second)) wrong("was told that it has everything, and missed", next->first);
   if (batch.progress < position) wrong("was sent back to", batch.progress);
+  auto got = batch.events.begin();
+  for (auto it = writes_.upper_bound(position); it != writes_.end() && it->first <= batch.progress; ++it) {
+    for (const Write& write : it->second) {
+      if (write.key.rfind(prefix, 0) != 0) continue;
+      if (got == batch.events.end()) wrong("was told that it has everything, and missed", it->first);
+      const store::Event& event = **got++;
+      if (event.revision != it->first) wrong("missed, or got twice, what happened at", it->first);
+      if (!(write_of(event) == write)) wrong("got another", it->first);
+      const std::string before = event.previous == nullptr ? "" : event.previous->value;
+      if (value_at(write.key, it->first - 1).value_or("") != before)
+        wrong("was told of a wrong value before", it->first);
+    }
+  }
+  if (got != batch.events.end()) wrong("got what did not happen, or not yet:", (*got)->revision);
 }
 
 void Checker::check_history_read(const std::string& key, store::Revision revision,
@@ -140,22 +163,33 @@ void Checker::check_history_read(const std::string& key, store::Revision revisio
                       (found == nullptr ? "nothing" : found->value));
 }
 
+// All of it, and at the revision that was answered.
+void Checker::check_written(const Operation& op) const {
+  const auto it = writes_.find(op.revision);
+  const auto has = [&](const std::string& key, const std::string& value) {
+    const Write wanted{key, value, op.kind == Operation::Kind::kDelete};
+    return it != writes_.end() && std::find(it->second.begin(), it->second.end(), wanted) != it->second.end();
+  };
+  bool whole = has(op.key, op.value);
+  for (std::size_t i = 0; i < op.others.size(); ++i)
+    whole = whole && has(op.others[i], value_of_other(op, i));
+  if (!whole)
+    fail("no lost write", "revision " + number(static_cast<std::uint64_t>(op.revision)) +
+                              " was acknowledged for " + op.value + " and is something else");
+}
+
 void Checker::check_history(const std::vector<Operation>& operations) const {
   std::vector<const Operation*> by_end;
   std::vector<const Operation*> by_start;
   for (const Operation& op : operations) {
-    if (op.state == Operation::State::kFailed && op.kind != Operation::Kind::kRead) {
-      for (const auto& [revision, write] : writes_)
-        if (write.value == op.value) fail("honest failures", "a write that was reported as failed is there");
-    }
+    if (op.state == Operation::State::kFailed && op.kind != Operation::Kind::kRead &&
+        values_.count(op.value) > 0)
+      fail("honest failures", "a write that was reported as failed is there: " + op.value);
     if (op.state != Operation::State::kDone) continue;
     by_end.push_back(&op);
     by_start.push_back(&op);
     if (op.kind != Operation::Kind::kRead && op.wrote) {
-      const auto it = writes_.find(op.revision);
-      if (it == writes_.end() || it->second.key != op.key || it->second.value != op.value)
-        fail("no lost write", "revision " + number(static_cast<std::uint64_t>(op.revision)) +
-                                  " was acknowledged for " + op.value + " and is something else");
+      check_written(op);
     } else if (op.kind == Operation::Kind::kRead) {
       if (value_at(op.key, op.revision).value_or("") != op.value)
         fail("consistent reads",

@@ -29,12 +29,15 @@ struct Operation {
   Kind kind = Kind::kPut;
   State state = State::kOpen;
   std::string key;
-  std::string value;       // written, or read
-  std::int64_t began = 0;  // microseconds of the run
+  std::string value;                // written, or read
+  std::vector<std::string> others;  // written in the same transaction, each with value_of_other()
+  std::int64_t began = 0;           // microseconds of the run
   std::int64_t ended = 0;
   store::Revision revision = 0;  // of the commit, or of the state that was seen
   bool wrote = false;            // a compare may refuse
 };
+
+std::string value_of_other(const Operation& op, std::size_t i);
 
 class Checker {
  public:
@@ -49,8 +52,13 @@ class Checker {
   void on_applied(const raft::Raft& member, const raft::Entry& entry, std::uint64_t state_hash);
   // A member starts from what it has stored, or from what another one had.
   void on_state(raft::MemberId member, raft::Index applied, std::uint64_t state_hash) const;
-  void on_write(const store::Event& event);
+  void on_write(const std::vector<std::shared_ptr<const store::Event>>& events);  // of one revision
   void on_leader_cut_off(raft::MemberId member, std::int64_t for_ms);
+
+  // Something of a member is damaged on purpose. Nobody else's may be found to be.
+  void on_damage(raft::MemberId member) { damaged_.insert(member); }
+  void on_distrust(raft::MemberId member, const std::string& why) const;
+  void on_alarm(const std::string& what) const;
 
   // Linearizability of what is known, in full: every operation that was answered has a revision, so there is
   // one order to check and nothing to guess. Operations with unknown outcome may or may not be in it.
@@ -71,6 +79,9 @@ class Checker {
     std::uint64_t payload_hash = 0;
     std::uint64_t state_hash = 0;
   };
+  struct Write;
+  static Write write_of(const store::Event& event);
+  void check_written(const Operation& op) const;
   std::optional<std::string> value_at(const std::string& key, store::Revision revision) const;
 
   std::map<raft::Term, raft::MemberId> leaders_;
@@ -82,8 +93,9 @@ class Checker {
     bool deleted = false;
     bool operator==(const Write&) const = default;
   };
-  std::map<store::Revision, Write> writes_;  // the one true history
-  std::set<std::string> values_;             // every one is written by one operation
+  std::map<store::Revision, std::vector<Write>> writes_;  // the one true history
+  std::set<std::string> values_;                          // every one is written by one operation
+  std::set<raft::MemberId> damaged_;
 };
 
 std::string describe(const raft::Configuration& configuration);  // [voters|outgoing|learners]

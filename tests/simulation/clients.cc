@@ -18,11 +18,15 @@ void World::start_operation(std::size_t client) {
   Client& self = clients_[client];
   if (self.target == 0 || chance(0.1)) self.target = any_member();
   Operation op;
-  op.key = "key-" + std::to_string(random_->below(4));
-  op.kind = chance(0.4)   ? Operation::Kind::kRead
-            : chance(0.4) ? Operation::Kind::kCompareAndPut
-            : chance(0.3) ? Operation::Kind::kDelete
-                          : Operation::Kind::kPut;
+  const std::uint64_t key = random_->below(4);
+  op.key = "key-" + std::to_string(key);
+  // Nobody reads these, so that damage in them is nothing that a client could see before it is found.
+  const bool cold = damage_ && chance(0.2);
+  if (cold) op.key = "cold-" + std::to_string(key);
+  op.kind = !cold && chance(0.4) ? Operation::Kind::kRead
+            : chance(0.4)        ? Operation::Kind::kCompareAndPut
+            : chance(0.3)        ? Operation::Kind::kDelete
+                                 : Operation::Kind::kPut;
   op.began = now_;
   const std::size_t id = operations_.size();
   store::Txn txn;
@@ -32,6 +36,11 @@ void World::start_operation(std::size_t client) {
     const bool put = op.kind != Operation::Kind::kDelete;
     txn.ops.push_back(
         {put ? store::Op::Type::kPut : store::Op::Type::kDelete, op.key, op.value, store::kNoSplice});
+    for (std::uint64_t more = put && chance(0.2) ? 1 + random_->below(2) : 0; more > 0; --more) {
+      op.others.push_back("key-" + std::to_string((key + more) % 4));
+      txn.ops.push_back({store::Op::Type::kPut, op.others.back(), value_of_other(op, op.others.size() - 1),
+                         store::kNoSplice});
+    }
   }
   const Operation copy = op;
   operations_.push_back(std::move(op));

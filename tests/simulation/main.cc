@@ -36,6 +36,9 @@ void add(Summary* sum, const Summary& one) {
   sum->changes += one.changes;
   sum->snapshots += one.snapshots;
   sum->watched += one.watched;
+  sum->damages += one.damages;
+  sum->lost += one.lost;
+  sum->unrepairable += one.unrepairable;
 }
 
 int run_seeds(std::uint64_t from, std::uint64_t count, bool verbose, bool quiet) {
@@ -55,10 +58,11 @@ int run_seeds(std::uint64_t from, std::uint64_t count, bool verbose, bool quiet)
     std::printf(
         "seeds %llu to %llu: no violation in %.0f s of virtual time: %zu events, %zu writes, %zu reads, "
         "%zu unknown, %zu crashes, %zu partitions, %zu membership changes, %zu snapshots, "
-        "%zu watched\n",
+        "%zu watched, %zu damages, %zu members lost by that, %zu quorums\n",
         static_cast<unsigned long long>(from), static_cast<unsigned long long>(from + count - 1),
         static_cast<double>(sum.virtual_ms) / 1000, sum.events, sum.writes, sum.reads, sum.unknown,
-        sum.crashes, sum.partitions, sum.changes, sum.snapshots, sum.watched);
+        sum.crashes, sum.partitions, sum.changes, sum.snapshots, sum.watched, sum.damages, sum.lost,
+        sum.unrepairable);
   }
   return 0;
 }

@@ -44,7 +44,7 @@ Member::Member(raft::MemberId id, const raft::Configuration& initial, Outside& o
 Member::~Member() = default;
 
 void Member::start() {
-  COX_CHECK(!up());
+  COX_CHECK(!up() && !lost_);
   engine_ = std::make_shared<FaultyEngine>(disk_);
   store::MemberOptions options;
   options.raft.id = id_;
@@ -67,6 +67,10 @@ void Member::start() {
   options.log_cache_bytes = random_.below(2) == 0 ? 0 : 4096;
   options.checkpoint_log_bytes = 500 + random_.below(4000);
   options.keep_entries = random_.below(30);
+  options.check_ms = 100 + static_cast<std::int64_t>(random_.below(300));
+  options.scrub_ms = 100 + static_cast<std::int64_t>(random_.below(200));
+  options.scrub_step_ms = 5;
+  options.scrub_entries = 1 + random_.below(4);
   member_ = std::make_unique<store::Member>(std::move(options), static_cast<store::MemberHost&>(*this));
   ++life_;
   busy_ = paused_ = false;
@@ -78,8 +82,18 @@ void Member::start() {
   const Result<void> started = member_->start();
   if (env_.crashed() || (!started.ok() && started.error().code != ErrorCode::kCorruption)) return fall();
   working_ = false;
-  if (!started.ok()) fail("durable log", "member " + std::to_string(id_) + ": " + started.error().message);
+  if (!started.ok()) return refuse(started.error().message);
+  planted_ = Damage::kNone;  // it reads everything it has when it starts: no bit of it is wrong
   if (outside_.verbose()) note("starts at entry " + std::to_string(member_->applied().index));
+}
+
+void Member::refuse(const std::string& why) {
+  checker_.on_distrust(id_, why);
+  if (outside_.verbose()) outside_.note("member " + std::to_string(id_) + " refuses to start: " + why);
+  lost_ = true;
+  planted_ = Damage::kNone;
+  member_.reset();
+  engine_.reset();
 }
 
 // The state is there and the log is open: the first time that the core moves.
@@ -142,6 +156,8 @@ void Member::work(const std::function<void()>& what) {
   working_ = true;
   written_us_ = 0;
   what();
+  if (bad_image_->exchange(false)) member_->distrust("what is stored is not what was applied");
+  if (!member_->damage().empty()) checker_.on_distrust(id_, member_->damage());
   if (env_.crashed() || member_->health() == store::Health::kStopped) {
     return fall();  // in the middle of something
   }
@@ -207,8 +223,9 @@ void Member::handle(Envelope envelope) {
     }
     auto copy = engine_->start_copy();
     COX_CHECK(copy.ok());
-    for (const store::EngineBatch& batch : *envelope.state) COX_CHECK((*copy)->write(batch).ok());
-    member_->install(std::move(envelope.message), *std::move(copy));
+    auto state = std::make_unique<store::CopiedState>(*std::move(copy));
+    for (const store::EngineBatch& batch : *envelope.state) COX_CHECK(state->write(batch).ok());
+    member_->install(std::move(envelope.message), std::move(state));
   });
 }
 
@@ -216,14 +233,17 @@ void Member::send(raft::Message message) {
   Envelope envelope{std::move(message), nullptr};
   if (envelope.message.snapshot.has_value()) {
     auto rows = std::make_shared<std::vector<store::EngineBatch>>();
-    const auto image = engine_->image();
+    auto image = engine_->image();
     COX_CHECK(image.ok());
+    store::CheckedImage checked(*std::move(image), envelope.message.snapshot->index,
+                                envelope.message.snapshot->term, bad_image_);
     for (;;) {
-      Result<store::EngineBatch> batch = (*image)->next(200);
-      COX_CHECK(batch.ok());
+      Result<store::EngineBatch> batch = checked.next(200);
+      if (!batch.ok()) return;  // this member stops, after this
       if (batch->empty()) break;
       rows->push_back(*std::move(batch));
     }
+    outside_.damage_rows(id_, rows.get());
     envelope.state = std::move(rows);
   }
   outside_.send(std::move(envelope), written_us_);
@@ -240,6 +260,11 @@ void Member::flush(std::uint64_t life) {
 
 void Member::health_changed(store::Health health, const std::string& reason) {
   if (outside_.verbose()) note("health " + std::to_string(static_cast<int>(health)) + ": " + reason);
+}
+
+void Member::noticed(const std::string& what) {
+  if (outside_.verbose()) note("notices: " + what);
+  checker_.on_alarm(what);
 }
 
 void Member::stored(const std::vector<raft::Entry>& entries) {
@@ -262,17 +287,21 @@ void Member::applied(const raft::Entry& entry, const store::State::Plan& plan) {
   for (const store::EventPtr& event : plan.events) {
     if (event->previous != nullptr) hash_ ^= hash_of(*event->previous);
     if (event->type == store::Event::Type::kPut) hash_ ^= hash_of(*event->entry);
-    checker_.on_write(*event);
   }
+  checker_.on_write(plan.events);
+  for (const auto& [marked, check] : member_->applied().checks.marked())
+    checker_.on_distrust(marked, "member " + std::to_string(id_) + " marks it");
   if (outside_.verbose())
     note("applies " + std::to_string(entry.index) + " of term " + std::to_string(entry.term));
-  checker_.on_applied(member_->raft(), entry, hash_);
+  // What a damaged value was before is not known here.
+  if (planted_ != Damage::kValueInMemory) checker_.on_applied(member_->raft(), entry, hash_);
 }
 
 void Member::installed(const store::Applied& applied) {
   if (outside_.verbose()) note("takes the state of entry " + std::to_string(applied.index));
   durable_.clear();
   held_ = std::max(held_, applied.index);
+  if (planted_ != Damage::kLog) planted_ = Damage::kNone;
   take_state();
 }
 

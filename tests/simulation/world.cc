@@ -27,6 +27,7 @@ World::World(std::uint64_t seed, bool verbose)
     tick_us_[id] = between(kTickUs * 8 / 10, kTickUs * 12 / 10);
     at(between(0, kTickUs), [this, id] { tick(id); });
   }
+  damage_ = chance(0.3);
   draw_mixture();
   clients_.resize(chance(0.2) ? 12 : 2 + random_->below(4));
   if (chance(0.5)) patience_us_ = 40 * kMs;
@@ -71,6 +72,7 @@ Summary World::run() {
   settle();
   checker_.check_history(operations_);
   summary_.virtual_ms = now_ / kMs;
+  for (const auto& [id, m] : members_) summary_.lost += m->lost() ? 1 : 0;
   for (const Operation& op : operations_) {
     if (op.state == Operation::State::kUnknown) ++summary_.unknown;
     if (op.state == Operation::State::kDone)
@@ -95,7 +97,9 @@ Member* World::leader() {
 }
 
 void World::tick(raft::MemberId id) {
-  member(id)->tick();
+  const bool stopped = no_ticks_until_[id] > now_;
+  if (!stopped) member(id)->tick();
+  if (stopped) reigns_.erase(id);  // it cannot know how long it has heard nothing
   watch_leaders(id);
   at(tick_us_[id], [this, id] { tick(id); });
 }
@@ -187,6 +191,7 @@ void World::committed(raft::MemberId id, raft::Index index) {
 
 void World::settle() {
   heal();
+  no_ticks_until_.clear();
   loss_ = duplication_ = late_ = 0;
   delay_us_ = 2000;
   disk_us_.clear();
@@ -196,36 +201,26 @@ void World::settle() {
     if (m->up()) m->engine().fail_flushes(0);
     m->crash_after(std::int64_t{1} << 40);  // not any more
     m->pause(false);
-    if (!m->up()) m->start();
+    if (m->planted() == Damage::kLog) m->crash();  // found when it is read
+    if (!m->up() && !m->lost()) m->start();
   }
   const std::size_t before = operations_.size();
   const std::int64_t end = now_ + kLearnUs;
-  const auto everything_works = [&] {
-    Member* chief = leader();
-    if (chief == nullptr || chief->raft().configuration().joint()) return false;
-    bool wrote = false;
-    for (std::size_t i = before; i < operations_.size(); ++i)
-      wrote = wrote || (operations_[i].wrote && operations_[i].state == Operation::State::kDone);
-    if (!wrote) return false;
-    for (const raft::MemberId id : chief->raft().configuration().members())
-      if (!member(id)->up() || member(id)->raft().applied() + 20 < chief->raft().applied()) return false;
-    return true;
-  };
   while (now_ < end) {
     run_until(now_ + 50 * kMs);
-    if (everything_works()) return;
+    replace_lost();
+    if (everything_works(before)) return;
   }
-  std::string states;
-  for (const auto& [id, m] : members_) {
-    if (!m->up()) states += " down";
-    if (!m->up()) continue;
-    states += " " + describe(m->raft().configuration()) + std::to_string(id) + ":" +
-              std::to_string(static_cast<int>(m->raft().role())) + "/t" + std::to_string(m->raft().term()) +
-              "/a" + std::to_string(m->raft().applied()) + "/l" + std::to_string(m->raft().last_index());
+  if (!repairable()) {
+    ++summary_.unrepairable;
+    return;
   }
+  for (const auto& [id, m] : members_)
+    if (m->planted() != Damage::kNone)
+      fail("damage is found", "nobody knows what is wrong with member " + std::to_string(id));
   fail("progress",
-       "5 s after everything was repaired the group does not work (member:role/term/applied/last" + states +
-           ")");
+       "5 s after everything was repaired the group does not work (member:role/term/applied/last" +
+           describe_members() + ")");
 }
 
 }  // namespace coxswain::simulation

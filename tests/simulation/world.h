@@ -25,6 +25,9 @@ struct Summary {
   std::size_t changes = 0;
   std::size_t snapshots = 0;
   std::size_t watched = 0;
+  std::size_t damages = 0;
+  std::size_t lost = 0;          // members that were found to be damaged, for good
+  std::size_t unrepairable = 0;  // runs in which a quorum was lost by that
 };
 
 class World : private Outside {
@@ -57,6 +60,7 @@ class World : private Outside {
   std::int64_t disk_us(raft::MemberId id) override;
   void wake_at(raft::MemberId id, std::uint64_t life, std::int64_t later_us) override;
   void flush_at(raft::MemberId id, std::uint64_t life, std::int64_t later_us) override;
+  void damage_rows(raft::MemberId from, std::vector<store::EngineBatch>* rows) override;
   void fell(raft::MemberId id) override;
   void leads(raft::MemberId id) override;
   void committed(raft::MemberId id, raft::Index index) override;
@@ -124,6 +128,17 @@ class World : private Outside {
   void heal();
   void settle();
   void add_member(raft::MemberId id);
+  void jump_clock();
+  void tick_in_bursts();
+  void stop_ticks();
+
+  // repair.cc
+  void plant_damage();
+  bool damage_is_about() const;
+  void replace_lost();
+  bool repairable() const;
+  bool everything_works(std::size_t first_operation);
+  std::string describe_members() const;
 
   const std::uint64_t seed_;
   const bool verbose_;
@@ -154,6 +169,9 @@ class World : private Outside {
   std::vector<Client> clients_;
   std::vector<Viewer> viewers_;
   std::vector<Accident> accidents_;
+  bool damage_ = false;  // bits flip in this run
+  raft::MemberId next_id_ = 101;
+  std::map<raft::MemberId, std::int64_t> no_ticks_until_;
   std::int64_t pause_us_ = 0;  // between two of them, at most
   bool calm_ = false;          // no more accidents
 };

@@ -1,6 +1,9 @@
 # Starting, stopping and showing the cluster's daemons on this machine.
 
-DAEMONS="api-server controller-manager scheduler kubelet kube-proxy"
+OTHER_DAEMONS="controller-manager scheduler kubelet kube-proxy"
+
+daemons() { api_servers; printf '%s\n' $OTHER_DAEMONS; }
+daemon_binary() { case "$1" in api-server-*) printf api-server ;; *) printf '%s' "$1" ;; esac; }
 
 pid_file() { printf '%s/run/%s.pid' "$COXSWAIN_HOME" "$1"; }
 
@@ -11,12 +14,15 @@ daemon_pid() {
   [ -f "$file" ] || return 1
   pid=$(cat "$file")
   # By its command line: a linker may rename the old binary when it writes a new one.
-  [ -n "$pid" ] && [ "$(cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' '\n' | head -1 | sed 's|.*/||')" = "$1" ] || return 1
+  [ -n "$pid" ] && [ "$(cat "/proc/$pid/cmdline" 2>/dev/null | tr '\0' '\n' | head -1 | sed 's|.*/||')" = "$(daemon_binary "$1")" ] || return 1
   printf '%s' "$pid"
 }
 
-daemon_is_stale() { # the binary was rebuilt since the daemon started
-  [[ $(readlink "/proc/$(daemon_pid "$1")/exe") == *"(deleted)" ]]
+daemon_is_stale() { # since the daemon started the binary was rebuilt, or what it should be started with has changed
+  local pid
+  pid=$(daemon_pid "$1") || return 1
+  [[ $(readlink "/proc/$pid/exe") == *"(deleted)" ]] && return
+  [ "$(tr '\0' '\n' <"/proc/$pid/cmdline" | tail -n +2)" != "$(daemon_arguments "$1")" ]
 }
 
 daemon_spawn() { # daemon_spawn NAME BINARY ARGS...
@@ -56,9 +62,7 @@ daemon_arguments() { # prints one argument per line
   local conf=$COXSWAIN_HOME/kubeconfig pki=$COXSWAIN_HOME/pki node
   node=$(node_name)
   case "$1" in
-    api-server)
-      printf '%s\n' --data-dir "$COXSWAIN_HOME" --secure-port "$COXSWAIN_PORT" --advertise-address "$(node_ip)"
-      ;;
+    api-server | api-server-*) api_server_arguments "$1" ;;
     controller-manager | scheduler) printf '%s\n' --kubeconfig "$conf/$1.conf" ;;
     kube-proxy) printf '%s\n' --kubeconfig "$conf/kube-proxy.conf" --node-name "$node" --cluster-cidr 10.244.0.0/16 ;;
     kubelet)
@@ -72,8 +76,8 @@ daemon_arguments() { # prints one argument per line
 
 daemon_ready() {
   case "$1" in
-    api-server)
-      curl -fsS --max-time 5 --cacert "$COXSWAIN_HOME/pki/ca.crt" "https://127.0.0.1:$COXSWAIN_PORT/readyz"
+    api-server | api-server-*)
+      curl -fsS --max-time 5 --cacert "$COXSWAIN_HOME/pki/ca.crt" "https://127.0.0.1:$(api_server_port "$1")/readyz"
       ;;
     scheduler) curl -fsS --max-time 5 http://127.0.0.1:10259/healthz ;;
     controller-manager) curl -fsS --max-time 5 http://127.0.0.1:10257/healthz ;;
@@ -94,7 +98,7 @@ daemon_start() {
   fi
   if ! daemon_pid "$name" >/dev/null; then
     mapfile -t arguments < <(daemon_arguments "$name")
-    daemon_spawn "$name" "$BUILD_DIR/bin/$name" "${arguments[@]}"
+    daemon_spawn "$name" "$BUILD_DIR/bin/$(daemon_binary "$name")" "${arguments[@]}"
   fi
   local started=$SECONDS
   until daemon_ready "$name" >/dev/null 2>&1; do
@@ -115,10 +119,17 @@ daemon_start() {
 
 cluster_up() {
   need_root "./dev up"
-  local name
-  STEPS=9
+  local name wanted
+  case "${1:-}" in
+    '') wanted=$(api_server_count) ;;
+    --api-servers) wanted=${2:-} ;;
+    --api-servers=*) wanted=${1#*=} ;;
+    *) fail "unknown option '$1'; usage: ./dev up [--api-servers N]" ;;
+  esac
   mkdir -p "$COXSWAIN_HOME/run" "$COXSWAIN_HOME/logs"
   chmod 700 "$COXSWAIN_HOME"
+  group_prepare "$wanted"
+  STEPS=$((8 + wanted))
   stage "packages"
   if [ -n "$(packages_missing)" ]; then packages_install; else stage_done; fi
   stage "build"
@@ -129,9 +140,11 @@ cluster_up() {
   stage "container runtime"
   docker_start
   stage_done "$(docker_socket)"
-  for name in $DAEMONS; do
+  for name in $(daemons); do
     stage "$name"
+    case "$name" in api-server-*) group_join "$name" ;; esac
     daemon_start "$name"
+    case "$name" in api-server-*) wait_for 60 group_promote "$name" || fail "$name got no vote; see coxctl store status" ;; esac
   done
   stage "example: guestbook"
   example_up
@@ -164,7 +177,7 @@ cluster_down() {
     --purge) purge=yes ;;
     *) fail "unknown option '$1'; usage: ./dev down [--purge]" ;;
   esac
-  for name in kubelet kube-proxy scheduler controller-manager api-server; do
+  for name in kubelet kube-proxy scheduler controller-manager $(api_servers | sort -r); do
     daemon_stop "$name"
     say "stopped $name"
   done
@@ -199,7 +212,7 @@ cluster_unmount() {
 cluster_status() {
   local name pid state
   printf '%-20s %-9s %-10s %s\n' DAEMON PID STATE MEMORY
-  for name in $DAEMONS dockerd; do
+  for name in $(daemons) dockerd; do
     if pid=$(daemon_pid "$name"); then
       state=running
       [ "$name" = dockerd ] || daemon_ready "$name" >/dev/null 2>&1 && state=ready
@@ -209,7 +222,8 @@ cluster_status() {
       printf '%-20s %-9s %-10s %s\n' "$name" - stopped -
     fi
   done
-  if daemon_ready api-server >/dev/null 2>&1; then
+  if coxctl get nodes >/dev/null 2>&1; then
+    in_group && { say ""; coxctl store status; }
     say ""
     coxctl get nodes
     say ""
@@ -222,8 +236,8 @@ cluster_status() {
 
 cluster_logs() {
   local name=${1:-}
-  [ -n "$name" ] || fail "usage: ./dev logs DAEMON [-f]   (one of: $DAEMONS dockerd)"
-  [ -f "$COXSWAIN_HOME/logs/$name.log" ] || fail "there is no log of '$name'; daemons: $DAEMONS dockerd"
+  [ -n "$name" ] || fail "usage: ./dev logs DAEMON [-f]   (one of: $(daemons | paste -sd" ") dockerd)"
+  [ -f "$COXSWAIN_HOME/logs/$name.log" ] || fail "there is no log of '$name'; daemons: $(daemons | paste -sd" ") dockerd"
   if [ "${2:-}" = -f ]; then
     tail -n 100 -f "$COXSWAIN_HOME/logs/$name.log"
   else

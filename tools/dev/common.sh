@@ -2,6 +2,7 @@
 
 COXSWAIN_HOME=${COXSWAIN_HOME:-/var/lib/coxswain}
 COXSWAIN_PORT=${COXSWAIN_PORT:-6443}
+COXSWAIN_PEER_PORT=${COXSWAIN_PEER_PORT:-2380}
 BUILD_DIR=${COXSWAIN_BUILD_DIR:-$COXSWAIN_ROOT/build}
 # The compiler cache knows a file by its place in the tree, so that every clone profits.
 export CCACHE_BASEDIR=$COXSWAIN_ROOT CCACHE_NOHASHDIR=1

@@ -40,10 +40,13 @@ Special classify(const std::string& ip) {
   return out;
 }
 
-// The API server's own endpoints are where it listens: on a single machine that may be loopback.
+// The API servers' own endpoints are where they listen: on a single machine that may be loopback. Their
+// slices are `kubernetes` and, where ports differ, `kubernetes-PORT`.
 bool may_be_special(const json::Value& object) {
-  return object.get_string_path({"metadata", "namespace"}) == "default" &&
-         object.get_string_path({"metadata", "name"}) == "kubernetes";
+  if (object.get_string_path({"metadata", "namespace"}) != "default") return false;
+  const std::string name = object.get_string_path({"metadata", "name"});
+  constexpr std::string_view kPrefix = "kubernetes-";
+  return name == "kubernetes" || (name.starts_with(kPrefix) && parse_uint64(name.substr(kPrefix.size())));
 }
 
 void validate_address(const json::Value& address, bool special, const std::string& path,

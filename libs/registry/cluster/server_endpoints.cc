@@ -53,8 +53,13 @@ ServerEndpoints::ServerEndpoints(store::Store& store, Clock& clock, Call call, S
 ServerEndpoints::~ServerEndpoints() { stop(); }
 
 Result<void> ServerEndpoints::register_self(std::stop_token stop) {
-  if (settings_.shared) COX_RETURN_IF_ERROR(renew(stop));
-  return look(stop, false);
+  if (!settings_.shared) return look(stop, false);
+  COX_RETURN_IF_ERROR(renew(stop));
+  const Result<void> done = look(stop, false);
+  if (done.ok() || done.error().code == ErrorCode::kUnavailable) return done;
+  // It may be another server's address that is refused: no reason not to serve.
+  log_warning("cannot keep the endpoints of the api-servers", {{"error", done.error().message}});
+  return {};
 }
 
 void ServerEndpoints::start() {

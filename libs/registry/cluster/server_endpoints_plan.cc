@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "libs/api/meta/names.h"
 #include "libs/common/base/strings.h"
 
 namespace coxswain::registry {
@@ -105,7 +106,9 @@ std::optional<ServerAddress> parse_server_lease_key(std::string_view key) {
   if (colon == std::string_view::npos || colon == 0) return std::nullopt;
   const std::optional<std::uint64_t> port = parse_uint64(key.substr(colon + 1));
   if (!port || *port == 0 || *port > 65535) return std::nullopt;
-  return ServerAddress{std::string(key.substr(0, colon)), static_cast<std::int32_t>(*port)};
+  ServerAddress server{std::string(key.substr(0, colon)), static_cast<std::int32_t>(*port)};
+  if (!api::check_ip(server.ip).empty()) return std::nullopt;
+  return server;
 }
 
 ServerLeases::Outcome ServerLeases::look(const ServerAddress& observer,

@@ -155,10 +155,10 @@ bool leads_to(Registry& server, const std::string& wanted) {
 TEST_CASE("lease keys say whose they are") {
   CHECK(server_lease_key(kA) == "/coxswain/masterleases/192.0.2.1:6443");
   CHECK(parse_server_lease_key(server_lease_key(kC)) == kC);
-  for (const char* bad :
-       {"", "/coxswain/masterleases/", "/coxswain/masterleases/a", "/coxswain/masterleases/:1",
-        "/coxswain/masterleases/a:0", "/coxswain/masterleases/a:65536", "/coxswain/masterleases/a:x",
-        "/registry/masterleases/a:1"}) {
+  for (const char* bad : {"", "/coxswain/masterleases/", "/coxswain/masterleases/10.0.0.1",
+                          "/coxswain/masterleases/:1", "/coxswain/masterleases/a:1",
+                          "/coxswain/masterleases/10.0.0.1:0", "/coxswain/masterleases/10.0.0.1:65536",
+                          "/coxswain/masterleases/10.0.0.1:x", "/registry/masterleases/10.0.0.1:1"}) {
     INFO(bad);
     CHECK_FALSE(parse_server_lease_key(bad).has_value());
   }
@@ -387,4 +387,20 @@ TEST_CASE("without a quorum a shutdown is not held up") {
     CHECK(stuck.held.size() == 1);
     for (auto& done : stuck.held) done(make_error(ErrorCode::kDeadlineExceeded, "closing"));
   }
+}
+
+TEST_CASE("servers on one machine may be led to by loopback, each by its own port") {
+  Shared shared;
+  const ServerAddress first{"127.0.0.1", 6443};
+  const ServerAddress second{"127.0.0.1", 6444};
+  const auto a = shared.start(first);
+  const auto b = shared.start(second);
+  CHECK(leads_to(*b, text_of(std::vector{first, second})));
+}
+
+TEST_CASE("an address that is refused keeps no other server from starting") {
+  Shared shared;
+  shared.put_lease({"2001:db8::1", 6443});  // not of the family of the slices
+  const auto a = shared.start(kA);
+  CHECK(a->call("GET", "/api/v1/namespaces/default").code == 200);
 }

@@ -49,8 +49,16 @@ Result<std::vector<EntryPtr>> LiveEntries::next(std::size_t max_bytes) {
     }
     if (rows.empty()) ended_ = true;
     COX_RETURN_IF_ERROR(take(rows, &out));
+    if (ended_) COX_RETURN_IF_ERROR(check_content());
   }
   return out;
+}
+
+Result<void> LiveEntries::check_content() const {
+  if (revision_ != applied_.revision || applied_.content.value_or(content_) == content_) return {};
+  return make_error(ErrorCode::kCorruption,
+                    "what is on this member's disk is not what was written; do not rely on it: with other "
+                    "members, remove this one and add it again, else use the last snapshot");
 }
 
 Result<void> LiveEntries::take(const EngineBatch& rows, std::vector<EntryPtr>* out) {
@@ -63,7 +71,9 @@ Result<void> LiveEntries::take(const EngineBatch& rows, std::vector<EntryPtr>* o
     // The newest version comes first.
     if (entry->mod_revision > revision_ || entry->key == last_key_) continue;
     last_key_ = entry->key;
-    if (entry->version > 0) out->push_back(std::move(entry));
+    if (entry->version == 0) continue;
+    content_ += hash_entry(*entry);
+    out->push_back(std::move(entry));
   }
   return {};
 }

@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <optional>
 
+#include "libs/common/base/clock.h"
 #include "libs/store/engine/engine.h"
 #include "libs/store/log/raft_log.h"
 #include "libs/store/mvcc/history.h"
 #include "libs/store/mvcc/index.h"
 #include "libs/store/node/format.h"
+#include "libs/store/node/identity.h"
 
 namespace coxswain::store {
 namespace {
@@ -32,15 +35,34 @@ Result<void> remove_tree(const std::string& path) {
   return {};
 }
 
-Result<void> check_options(const RestoreOptions& options) {
+// Who the directory will be of; none: nobody's but its own. Another restore of the same file is another
+// group.
+Result<std::optional<Identity>> plan_new_identity(const RestoreOptions& options) {
   if (options.bump_revision <= 0)
     return make_error(ErrorCode::kInvalidArgument, "the revision must rise: bump it by 1 or more");
-  std::vector<std::uint64_t> ids = options.members;
-  std::sort(ids.begin(), ids.end());
-  const bool sane = !ids.empty() && ids.front() > 0 && ids.size() <= raft::kMaxMembers &&
-                    std::adjacent_find(ids.begin(), ids.end()) == ids.end();
-  if (!sane) return make_error(ErrorCode::kInvalidArgument, "the members' ids must be 1 or more and differ");
-  return {};
+  if (options.members.empty()) {
+    if (options.member_id == 1 && options.cluster_id.empty()) return std::optional<Identity>();
+    return make_error(ErrorCode::kInvalidArgument,
+                      "a member of a group needs the list of all its members: --initial-cluster");
+  }
+  if (options.members.size() > 1 && options.cluster_id.empty()) {
+    return make_error(ErrorCode::kInvalidArgument,
+                      "all members of the new group need the same new cluster id: give each of them "
+                      "--cluster-id " +
+                          make_uuid(system_random()) + ", for example");
+  }
+  GroupStoreOptions group;
+  group.member_id = options.member_id;
+  group.members = options.members;
+  group.cluster_id = options.cluster_id.empty() ? make_uuid(system_random()) : options.cluster_id;
+  COX_ASSIGN_OR_RETURN(Identity identity, plan_identity(group, system_random().next() | 1));
+  return std::optional<Identity>(std::move(identity));
+}
+
+bool is_of_a_store(const std::string& name) {
+  constexpr std::string_view kNames[] = {"LOCK", "FORMAT", "FORMAT.new", "MEMBER",     "MEMBER.new",
+                                         "raft", "state",  "state.copy", "state.adopt"};
+  return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
 // Nothing that could be anybody's data is ever replaced.
@@ -74,9 +96,11 @@ struct Restore::Work {
   const RestoreOptions options;
   Env& env;
   const std::string dir;  // in the making
+  std::optional<Identity> identity;
   SnapshotDecoder decoder;
   std::unique_ptr<FileLock> lock;
   std::shared_ptr<Engine> engine;
+  StateHash content;
   EngineBatch batch;
   std::size_t batch_bytes = 0;
   Revision revision = 0;
@@ -86,7 +110,7 @@ struct Restore::Work {
 
 // What an earlier attempt left is taken away, unless that one still runs.
 Result<void> Restore::Work::prepare() {
-  COX_RETURN_IF_ERROR(check_options(options));
+  COX_ASSIGN_OR_RETURN(identity, plan_new_identity(options));
   COX_RETURN_IF_ERROR(check_free(env, options.dir));
   COX_RETURN_IF_ERROR(env.make_dir(dir));
   const std::string lock_path = dir + "/LOCK";
@@ -97,8 +121,13 @@ Result<void> Restore::Work::prepare() {
                       "another restore into " + options.dir + " is running; wait for it");
   }
   lock = *std::move(locked);
-  ours = true;
   COX_ASSIGN_OR_RETURN(const std::vector<std::string> left, env.list(dir));
+  for (const std::string& name : left) {
+    if (is_of_a_store(name)) continue;
+    return make_error(ErrorCode::kAlreadyExists,
+                      dir + " has " + name + ", which no restore made; move it away first");
+  }
+  ours = true;
   for (const std::string& name : left)
     if (name != "LOCK") COX_RETURN_IF_ERROR(remove_tree(dir + "/" + name));
   return {};
@@ -118,6 +147,7 @@ Result<void> Restore::Work::take(const Entry& entry) {
     ++dropped;
     return {};
   }
+  content += hash_entry(entry);
   batch_bytes += entry.key.size() + entry.value.size();
   batch.push_back(History::version_row(entry));
   return batch_bytes < kBatchBytes ? Result<void>() : write();
@@ -135,9 +165,12 @@ Result<void> Restore::Work::seal() {
   Applied applied;
   applied.index = kFirstIndex;
   applied.term = kFirstTerm;
-  applied.configuration.voters = options.members;
-  std::sort(applied.configuration.voters.begin(), applied.configuration.voters.end());
+  if (!identity.has_value())
+    applied.configuration.voters = {1};
+  else
+    for (const GroupMember& voter : identity->voters) applied.configuration.voters.push_back(voter.id);
   applied.revision = applied.compacted = applied.swept = revision;
+  applied.content = content;
   History::record_applied(applied, &batch);
   COX_RETURN_IF_ERROR(write());
   COX_RETURN_IF_ERROR(engine->flush());
@@ -148,6 +181,7 @@ Result<void> Restore::Work::seal() {
   if (!log.ok()) return std::move(log).error();
   log->reset();
   COX_RETURN_IF_ERROR(env.sync_dir(log_dir(dir)));
+  if (identity.has_value()) COX_RETURN_IF_ERROR(save_identity(env, dir, *identity));
   COX_RETURN_IF_ERROR(env.sync_dir(dir));
   COX_RETURN_IF_ERROR(
       check_free(env, options.dir));  // as far as one can tell: rename() refuses a full one, too
@@ -177,7 +211,8 @@ Result<void> Restore::feed(std::string_view bytes) { return work_->decoder.feed(
 Result<Restored> Restore::finish() {
   COX_ASSIGN_OR_RETURN(SnapshotSummary summary, work_->decoder.finish());
   COX_RETURN_IF_ERROR(work_->seal());
-  return Restored{std::move(summary), work_->revision, work_->dropped};
+  return Restored{std::move(summary), work_->revision, work_->dropped,
+                  work_->identity.has_value() ? work_->identity->cluster : std::string()};
 }
 
 }  // namespace coxswain::store

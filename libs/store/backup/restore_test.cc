@@ -7,7 +7,9 @@
 #include "libs/common/base/clock.h"
 #include "libs/store/backup/live_entries.h"
 #include "libs/store/backup/restore.h"
+#include "libs/store/node/identity.h"
 #include "libs/store/node/members.h"
+#include "libs/store/node/node.h"
 #include "libs/store/open.h"
 
 using namespace coxswain;         // NOLINT: a test
@@ -195,6 +197,34 @@ TEST_CASE("a store that was restored can be saved and restored again") {
   CHECK(store->count("more") == 1);
 }
 
+TEST_CASE("a directory that is restored for a group is a member's of it") {
+  const Original old;
+  RestoreOptions options = into(old.dir());
+  options.members = {{1, "h1:1"}, {2, "h2:1"}, {3, "h3:1"}};
+  options.member_id = 2;
+  options.cluster_id = "restored";
+  const auto restored = restore(old.file, options);
+  REQUIRE(restored.ok());
+  CHECK(restored->cluster_id == "restored");
+  const auto identity = load_identity(posix_env(), old.dir());
+  REQUIRE((identity.ok() && identity->has_value()));
+  CHECK((*identity)->member == 2);
+  CHECK((*identity)->cluster == "restored");
+  CHECK((*identity)->voters.size() == 3);
+  LocalStoreOptions alone;
+  alone.dir = old.dir();
+  CHECK(open_local_store(alone).error().code == ErrorCode::kInvalidArgument);
+  options.dir = old.home.path + "/alone";
+  options.members = {{2, "h2:1"}};
+  options.cluster_id.clear();
+  const auto first = restore(old.file, options);
+  options.dir += "-again";
+  const auto second = restore(old.file, options);
+  REQUIRE((first.ok() && second.ok()));
+  CHECK_FALSE(first->cluster_id.empty());
+  CHECK(first->cluster_id != second->cluster_id);
+}
+
 TEST_CASE("a snapshot can be of an older revision that is still kept") {
   Directory home;
   Revision then = 0;
@@ -261,15 +291,116 @@ TEST_CASE("what an interrupted restore left is taken away, one that runs is left
   CHECK(open(old.dir())->count("k/") == static_cast<std::int64_t>(old.live.size()));
 }
 
+TEST_CASE("what no restore made is not taken away") {
+  const Original old;
+  std::filesystem::create_directories(old.dir() + ".restoring");
+  std::ofstream(old.dir() + ".restoring/thesis.txt") << "years of work";
+  CHECK(restore(old.file, into(old.dir())).error().code == ErrorCode::kAlreadyExists);
+  CHECK(std::filesystem::exists(old.dir() + ".restoring/thesis.txt"));
+  CHECK_FALSE(std::filesystem::exists(old.dir()));
+}
+
+TEST_CASE("what is alive in an image is what reads of that revision see") {
+  const auto random = seeded_random(20261121);
+  for (int run = 0; run < 20; ++run) {
+    NodeOptions options;
+    const std::shared_ptr<Engine> engine = open_memory_engine();
+    options.member.engine = engine;
+    options.member.raft.id = options.member.raft.seed = 1;
+    options.member.initial.voters = {1};
+    options.member.clock = &system_clock();
+    options.member.limits.retention_ms = 0;
+    const auto opened = open_node(std::move(options));
+    REQUIRE(opened.ok());
+    Store& store = **opened;
+    for (int i = 0; i < 150; ++i) {
+      const std::string key = "k" + std::to_string(random->below(12));
+      const std::uint64_t what = random->below(20);
+      if (what == 0 && store.revision() > 0)
+        REQUIRE(store
+                    .compact(1 + static_cast<Revision>(
+                                     random->below(static_cast<std::uint64_t>(store.revision()))))
+                    .ok());
+      else if (what < 7)
+        remove(store, key);
+      else
+        put(store, key, "v" + std::to_string(i));
+    }
+    const Stats stats = store.stats();
+    for (Revision at = stats.compacted; at <= stats.revision + 1; ++at) {
+      INFO("run " << run << " revision " << at << " of " << stats.revision);
+      RangeRequest everything;
+      everything.revision = at;
+      const auto read = store.range(everything);
+      const auto live = LiveEntries::open(*engine->image(), at);
+      REQUIRE(live.ok() == read.ok());
+      if (!live.ok()) {
+        CHECK(live.error().code == read.error().code);
+        continue;
+      }
+      StateDigest expected, found;
+      for (const EntryPtr& entry : read->entries) expected.add(*entry);
+      for (;;) {
+        const auto entries = (*live)->next(1 + random->below(200));
+        REQUIRE(entries.ok());
+        if (entries->empty()) break;
+        for (const EntryPtr& entry : *entries) found.add(*entry);
+      }
+      CHECK(found.entries() == read->entries.size());
+      CHECK(found.finish() == expected.finish());
+    }
+  }
+}
+
+TEST_CASE("an image of what was not written, and a restored state that was changed, are noticed") {
+  const Original old;
+  REQUIRE(restore(old.file, into(old.dir())).ok());
+  open(old.dir());  // it is well
+  const std::string key = "k/1" + std::string(1, '\0');
+  {
+    const auto engine = open_rocksdb_engine(old.dir() + "/state");
+    REQUIRE(engine.ok());
+    std::optional<EngineWrite> found;
+    REQUIRE((*engine)
+                ->scan(Family::kVersions, key,
+                       [&](std::string_view row, std::string_view value) {
+                         found = EngineWrite{Family::kVersions, std::string(row), std::string(value)};
+                         return false;
+                       })
+                .ok());
+    found->value->back() = static_cast<char>(found->value->back() ^ 1);
+    REQUIRE((*engine)->write({*found}).ok());
+    REQUIRE((*engine)->flush().ok());
+    auto live = LiveEntries::open(*(*engine)->image(), 0);
+    REQUIRE(live.ok());
+    Result<std::vector<EntryPtr>> entries = (*live)->next(50);
+    while (entries.ok() && !entries->empty()) entries = (*live)->next(50);
+    REQUIRE_FALSE(entries.ok());
+    CHECK(entries.error().code == ErrorCode::kCorruption);
+  }
+  LocalStoreOptions options;
+  options.dir = old.dir();
+  CHECK(open_local_store(options).error().code == ErrorCode::kCorruption);
+}
+
 TEST_CASE("options of a restore that make no sense are refused before anything is written") {
   const Original old;
   RestoreOptions options = into(old.dir());
   options.bump_revision = 0;
   CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
   options = into(old.dir());
-  options.members = {1, 1};
+  options.members = {{1, "h:1"}, {1, "h:2"}};
+  options.cluster_id = "c";
   CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
-  options.members = {};
+  options.members = {{2, "h:1"}, {3, "h:2"}};  // not this one
+  CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
+  options.members = {{1, "h:1"}, {2, "h:2"}};
+  options.cluster_id = "";
+  CHECK(restore(old.file, options).error().message.find("--cluster-id") != std::string::npos);
+  options.cluster_id = "a b";
+  CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
+  options = into(old.dir());
+  options.member_id = 2;  // of what?
   CHECK(restore(old.file, options).error().code == ErrorCode::kInvalidArgument);
   options = into(old.dir());
   options.bump_revision = INT64_MAX;

@@ -45,14 +45,14 @@ void put_entry(std::string* out, const Entry& entry) {
   put_varint(out, static_cast<std::uint64_t>(entry.version));
 }
 
-void StateHash::add(const Entry& entry) {
+void StateDigest::add(const Entry& entry) {
   scratch_.clear();
   put_entry(&scratch_, entry);
   digest_.add(scratch_);
   ++count_;
 }
 
-std::string StateHash::finish() { return hex_encode(digest_.finish()); }
+std::string StateDigest::finish() { return hex_encode(digest_.finish()); }
 
 // ---- writing ----
 

@@ -61,11 +61,11 @@ struct SnapshotSummary {
   SnapshotHeader header;
   std::uint64_t entries = 0;
   std::uint64_t bytes = 0;  // of the file
-  std::string state_hash;   // hexadecimal; of the entries (StateHash)
+  std::string state_hash;   // hexadecimal; of the entries (StateDigest)
 };
 
 // The hash of a state: of all live entries in the order of their keys. Members agree on it at every revision.
-class StateHash {
+class StateDigest {
  public:
   void add(const Entry& entry);
   std::uint64_t entries() const { return count_; }
@@ -112,7 +112,7 @@ class SnapshotDecoder {
   std::uint64_t taken_ = 0;  // bytes of the file before buffer_
   SnapshotHeader header_;
   Sha256 digest_;
-  StateHash state_;
+  StateDigest state_;
   std::uint64_t count_ = 0;
   std::string last_key_;
 };

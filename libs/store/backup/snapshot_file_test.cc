@@ -85,7 +85,7 @@ TEST_CASE("a snapshot is read as it was written, in pieces of any size") {
   CHECK(whole.summary->entries == 4);
   CHECK(whole.summary->bytes == file.size());
   CHECK(whole.entries.size() == 4);
-  StateHash hash;
+  StateDigest hash;
   for (const auto& one : {entry("a", "1"), entry("b", std::string(3000, 'x')), entry("b/c", ""),
                           entry("d", std::string("\0\1", 2), 90, 90, 1)})
     hash.add(*one);
@@ -184,7 +184,7 @@ TEST_CASE("what the reader of a snapshot says ends it") {
 
 TEST_CASE("the hash of a state tells entries apart") {
   const auto hash = [](const std::vector<EntryPtr>& entries) {
-    StateHash hash;
+    StateDigest hash;
     for (const EntryPtr& one : entries) hash.add(*one);
     return hash.finish();
   };

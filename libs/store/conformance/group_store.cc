@@ -201,7 +201,7 @@ class Group : public GroupStore {
 
   void restart(int member) override {
     const std::string dir = dir_ + "/" + std::to_string(member);
-    std::filesystem::create_directories(dir + "/raft");
+    std::filesystem::create_directories(dir);
     NodeOptions node;
     MemberOptions& options = node.member;
     options.raft.id = id_of(member);
@@ -210,7 +210,8 @@ class Group : public GroupStore {
     options.limits = options_.limits;
     options.clock = &system_clock();
     options.engine = open_rocksdb_engine(dir + "/state").value();
-    options.env = &posix_env();
+    options.env = options_.logs.empty() ? &posix_env() : options_.logs[static_cast<std::size_t>(member)];
+    COX_CHECK(options.env->make_dir(dir + "/raft").ok());
     options.log_dir = dir + "/raft";
     options.log_segment_bytes = options_.log_segment_bytes;
     options.checkpoint_log_bytes = options_.checkpoint_log_bytes;

@@ -1,10 +1,11 @@
-// Three members in one process, on a network that the test holds in its hands, as one store: whatever is asked
-// goes to another one of them.
+// Three members in one process, on a network that the test holds in its hands, as one store: whatever is
+// asked goes to another one of them.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "libs/store/open.h"
 
@@ -29,7 +30,8 @@ struct GroupOptions {
   std::size_t log_segment_bytes = 64 << 10;
   std::size_t checkpoint_log_bytes = 16 << 10;
   std::int64_t tick_ms = 20;
-  bool tls = false;  // real connections; cut_off() and set_loss() have no effect then
+  bool tls = false;        // real connections; cut_off() and set_loss() have no effect then
+  std::vector<Env*> logs;  // not owned: where each member keeps its log; empty: on the real disk
 };
 std::unique_ptr<GroupStore> open_group(const std::string& dir, GroupOptions options);
 

@@ -6,6 +6,7 @@
 #include <rocksdb/write_batch.h>
 
 #include <array>
+#include <cstdarg>
 #include <filesystem>
 #include <mutex>
 #include <set>
@@ -45,6 +46,15 @@ class NoAutoRecovery : public rocksdb::EventListener {
   }
 };
 
+// RocksDB 7.8 ends the process when the file that it logs to cannot grow. Whatever matters comes back as a
+// status.
+class NoLog : public rocksdb::Logger {
+ public:
+  NoLog() : Logger(rocksdb::InfoLogLevel::FATAL_LEVEL) {}
+  using Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
+
 // Current values live in memory above, so that caches and buffers here can stay small.
 rocksdb::DBOptions db_options() {
   rocksdb::DBOptions options;
@@ -61,9 +71,7 @@ rocksdb::DBOptions db_options() {
   options.max_bgerror_resume_count = 0;
   options.stats_dump_period_sec = 0;
   options.stats_persist_period_sec = 0;
-  options.info_log_level = rocksdb::InfoLogLevel::WARN_LEVEL;
-  options.keep_log_file_num = 2;
-  options.max_log_file_size = 1 << 20;
+  options.info_log = std::make_shared<NoLog>();
   return options;
 }
 

@@ -2,6 +2,9 @@
 // or of nothing.
 #include "libs/store/engine/engine.h"
 
+#include <sys/resource.h>
+
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -146,6 +149,44 @@ TEST_CASE("RocksDB: the power goes in the middle of an adoption") {
     CHECK(engine->get(Family::kMeta, "which").value() == (step == 0 ? "old" : "new"));
     CHECK_FALSE(fs::exists(copy));
     CHECK_FALSE(fs::exists(mark));
+  }
+}
+
+// No file of this process may grow: to RocksDB that is a disk without room.
+class NoRoom {
+ public:
+  NoRoom() {
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    previous_ = std::signal(SIGXFSZ, SIG_IGN);
+    const rlimit none{0, before_.rlim_max};
+    ::setrlimit(RLIMIT_FSIZE, &none);
+  }
+  ~NoRoom() {
+    ::setrlimit(RLIMIT_FSIZE, &before_);
+    std::signal(SIGXFSZ, previous_);
+  }
+
+ private:
+  rlimit before_{};
+  void (*previous_)(int) = nullptr;
+};
+
+TEST_CASE("RocksDB: without room everything is refused and nothing is lost, as often as it is tried") {
+  Disk disk(true);
+  const auto engine = disk.open();
+  REQUIRE(engine->write(rows(0, 100, "kept")).ok());
+  REQUIRE(engine->flush().ok());
+  const Content kept = content_of(*engine);
+  for (int round = 0; round < 3; ++round) {
+    REQUIRE(engine->write({{Family::kMeta, "more", std::to_string(round)}}).ok());
+    {
+      const NoRoom no_room;
+      CHECK_FALSE(engine->flush().ok());
+      for (int i = 0; i < 3; ++i) CHECK_FALSE(engine->reopen().ok());
+      CHECK_FALSE(engine->flush().ok());
+    }
+    REQUIRE(engine->reopen().ok());
+    CHECK(content_of(*engine) == kept);
   }
 }
 

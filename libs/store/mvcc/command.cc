@@ -11,6 +11,24 @@ constexpr std::uint64_t kWithOrigin = 3;  // beside the types of commands
 
 bool valid_key(std::string_view key) { return !key.empty() && key.find('\0') == std::string_view::npos; }
 
+void decode_txn(WireReader* in, Txn* txn) {
+  for (std::uint64_t n = in->varint(); n > 0 && in->ok(); --n) {
+    Compare compare;
+    compare.key = in->bytes();
+    compare.mod_revision = static_cast<Revision>(in->varint());
+    txn->compares.push_back(std::move(compare));
+  }
+  for (std::uint64_t n = in->varint(); n > 0 && in->ok(); --n) {
+    Op op;
+    op.type = in->varint() == 0 ? Op::Type::kPut : Op::Type::kDelete;
+    const std::uint64_t splice = in->varint();
+    op.splice_at = splice == 0 ? kNoSplice : splice - 1;
+    op.key = in->bytes();
+    op.value = in->bytes();
+    txn->ops.push_back(std::move(op));
+  }
+}
+
 }  // namespace
 
 Result<void> check_txn(const Txn& txn, std::size_t max_bytes) {
@@ -68,6 +86,19 @@ std::string encode_compact(Revision revision) {
   return out;
 }
 
+std::string encode_check() {
+  std::string out;
+  put_varint(&out, static_cast<std::uint64_t>(Command::Type::kCheck));
+  return out;
+}
+
+std::string encode_report(std::uint64_t check, const StateHash& hash) {
+  std::string out;
+  put_varint(&out, static_cast<std::uint64_t>(Command::Type::kReport));
+  for (const std::uint64_t number : {check, hash.high, hash.low}) put_varint(&out, number);
+  return out;
+}
+
 std::string encode_with_origin(const Origin& origin, std::string_view command) {
   std::string out;
   out.reserve(command.size() + 32);
@@ -89,26 +120,22 @@ Result<Command> decode_command(std::string_view bytes) {
     type = in.varint();
   }
   command.type = static_cast<Command::Type>(type);
-  if (command.type == Command::Type::kCompact) {
-    command.compact_to = static_cast<Revision>(in.varint());
-  } else if (command.type == Command::Type::kTxn) {
-    for (std::uint64_t n = in.varint(); n > 0 && in.ok(); --n) {
-      Compare compare;
-      compare.key = in.bytes();
-      compare.mod_revision = static_cast<Revision>(in.varint());
-      command.txn.compares.push_back(std::move(compare));
-    }
-    for (std::uint64_t n = in.varint(); n > 0 && in.ok(); --n) {
-      Op op;
-      op.type = in.varint() == 0 ? Op::Type::kPut : Op::Type::kDelete;
-      const std::uint64_t splice = in.varint();
-      op.splice_at = splice == 0 ? kNoSplice : splice - 1;
-      op.key = in.bytes();
-      op.value = in.bytes();
-      command.txn.ops.push_back(std::move(op));
-    }
-  } else {
-    return make_error(ErrorCode::kCorruption, "unknown command type in the log");
+  switch (command.type) {
+    case Command::Type::kTxn:
+      decode_txn(&in, &command.txn);
+      break;
+    case Command::Type::kCompact:
+      command.compact_to = static_cast<Revision>(in.varint());
+      break;
+    case Command::Type::kCheck:
+      break;
+    case Command::Type::kReport:
+      for (std::uint64_t* number : {&command.check, &command.hash.high, &command.hash.low})
+        *number = in.varint();
+      if (!command.origin.has_value()) in.fail();  // whose it is
+      break;
+    default:
+      return make_error(ErrorCode::kCorruption, "unknown command type in the log");
   }
   if (!in.ok() || !in.done()) return make_error(ErrorCode::kCorruption, "malformed command in the log");
   return command;

@@ -7,15 +7,19 @@
 #include <string_view>
 
 #include "libs/store/mvcc/sessions.h"
+#include "libs/store/mvcc/state_hash.h"
 #include "libs/store/store.h"
 
 namespace coxswain::store {
 
 struct Command {
-  enum class Type : std::uint8_t { kTxn = 1, kCompact = 2 };
+  // 3 is taken: a command with its origin.
+  enum class Type : std::uint8_t { kTxn = 1, kCompact = 2, kCheck = 4, kReport = 5 };
   Type type = Type::kTxn;
   Txn txn;                  // kTxn
   Revision compact_to = 0;  // kCompact
+  std::uint64_t check = 0;  // kReport: the index of the check...
+  StateHash hash;           // ...and the state that the origin's member had there
   std::optional<Origin> origin;
 };
 
@@ -24,6 +28,8 @@ Result<void> check_txn(const Txn& txn, std::size_t max_bytes);
 
 std::string encode_txn(const Txn& txn);
 std::string encode_compact(Revision revision);
+std::string encode_check();
+std::string encode_report(std::uint64_t check, const StateHash& hash);
 // Any of them, with who asks for it in front.
 std::string encode_with_origin(const Origin& origin, std::string_view command);
 Result<Command> decode_command(std::string_view bytes);  // kCorruption

@@ -11,10 +11,17 @@ namespace {
 constexpr std::string_view kAppliedKey = "applied";
 constexpr std::string_view kCopiedKey = "copied";
 constexpr std::string_view kSessionsKey = "sessions";
+constexpr std::string_view kChecksKey = "checks";
+constexpr std::string_view kSealKey = "seal";
+constexpr std::string_view kRefusalKey = "refused";
 constexpr std::size_t kSuffix = 9;  // NUL, then the inverted revision: newest first
 
 Error damaged(const char* what) {
-  return make_error(ErrorCode::kCorruption, std::string("the stored state is damaged: ") + what);
+  return make_error(
+      ErrorCode::kCorruption,
+      std::string("the stored state is damaged: ") + what +
+          "; restore a backup, or, with other members, remove this one and add it again with an "
+          "empty directory");
 }
 
 std::string version_key(std::string_view key, Revision revision) {
@@ -81,7 +88,45 @@ bool next_event(WireReader* in, EventRow* row) {
   return in->ok();
 }
 
+// What the rows of one moment add up to, these included; with what is this member's own.
+StateHash seal_of(const Applied& applied) {
+  const StateHash digest = applied.digest();
+  std::string bytes;
+  for (const std::uint64_t number : {digest.low, digest.high, static_cast<std::uint64_t>(applied.swept)})
+    put_big64(&bytes, number);
+  put_bytes(&bytes, raft::encode_configuration(applied.configuration));
+  return hash_bytes(bytes + applied.checks.encode());
+}
+
+struct Seal {
+  std::uint64_t index = 0;
+  StateHash content;
+  StateHash all;
+};
+
+std::string encode_seal(const Seal& seal) {
+  std::string row;
+  for (const std::uint64_t number :
+       {seal.index, seal.content.high, seal.content.low, seal.all.high, seal.all.low})
+    put_big64(&row, number);
+  return row;
+}
+
+Result<Seal> decode_seal(std::string_view row) {
+  if (row.size() != 40) return damaged("the seal has the wrong size");
+  const auto number = [&](std::size_t i) { return get_big64(row.substr(8 * i)); };
+  return Seal{number(0), {number(2), number(1)}, {number(4), number(3)}};
+}
+
 }  // namespace
+
+StateHash Applied::digest() const {
+  std::string bytes;
+  for (const std::uint64_t number : {index, term, static_cast<std::uint64_t>(revision),
+                                     static_cast<std::uint64_t>(compacted), content->low, content->high})
+    put_big64(&bytes, number);
+  return hash_bytes(bytes + sessions.encode());
+}
 
 void History::record(const std::vector<EventPtr>& events, EngineBatch* batch) {
   if (events.empty()) return;
@@ -115,6 +160,31 @@ void History::record_applied(const Applied& applied, EngineBatch* batch) {
   batch->push_back({Family::kMeta, std::string(kAppliedKey), std::move(row)});
   if (!applied.sessions.empty())
     batch->push_back({Family::kMeta, std::string(kSessionsKey), applied.sessions.encode()});
+  if (!applied.checks.empty())
+    batch->push_back({Family::kMeta, std::string(kChecksKey), applied.checks.encode()});
+  std::optional<std::string> seal;
+  if (applied.content.has_value()) seal = encode_seal({applied.index, *applied.content, seal_of(applied)});
+  batch->push_back({Family::kMeta, std::string(kSealKey), std::move(seal)});
+}
+
+void History::record_refusal(const std::string& reason, EngineBatch* batch) {
+  batch->push_back({Family::kMeta, std::string(kRefusalKey), reason});
+}
+
+Result<std::string> History::refusal() const {
+  COX_ASSIGN_OR_RETURN(std::optional<std::string> row, engine_->get(Family::kMeta, kRefusalKey));
+  return std::move(row).value_or("");
+}
+
+Result<void> History::add_version(std::string_view row, std::string_view value, std::string* last,
+                                  StateHash* content) {
+  const VersionKey at = parse_version_key(row);
+  if (at.key == *last) return {};
+  last->assign(at.key);
+  if (is_tombstone(value)) return {};
+  COX_ASSIGN_OR_RETURN(const EntryPtr entry, parse_version(at, value));
+  *content += hash_entry(*entry);
+  return {};
 }
 
 void History::record_copied(bool copied, EngineBatch* batch) {
@@ -148,11 +218,24 @@ Result<Applied> History::applied() const {
   if (sessions.has_value()) {
     COX_ASSIGN_OR_RETURN(applied.sessions, Sessions::decode(*sessions));
   }
+  COX_ASSIGN_OR_RETURN(const std::optional<std::string> checks, engine_->get(Family::kMeta, kChecksKey));
+  if (checks.has_value()) {
+    COX_ASSIGN_OR_RETURN(applied.checks, Checks::decode(*checks));
+  }
+  COX_ASSIGN_OR_RETURN(const std::optional<std::string> row_of_seal, engine_->get(Family::kMeta, kSealKey));
+  if (!row_of_seal.has_value()) return applied;
+  COX_ASSIGN_OR_RETURN(const Seal seal, decode_seal(*row_of_seal));
+  // Behind it an older release has gone on, which knows nothing of seals.
+  if (seal.index < applied.index) return applied;
+  applied.content = seal.content;
+  const bool whole = seal_of(applied) == seal.all || raft::planted(raft::Mutant::kLoadNotChecked);
+  if (!whole) return damaged("the rows that say where it is do not belong together");
   return applied;
 }
 
 Result<Applied> History::load(State* state) const {
   COX_ASSIGN_OR_RETURN(Applied applied, this->applied());
+  StateHash content;
   Revision newest = 0;
   std::string last;
   Result<void> outcome;
@@ -167,10 +250,15 @@ Result<Applied> History::load(State* state) const {
       return false;
     }
     newest = std::max(newest, at.revision);
+    content += hash_entry(**entry);
     state->load(std::move(entry).value());
     return true;
   }));
   COX_RETURN_IF_ERROR(std::move(outcome));
+  if (applied.content.value_or(content) != content && !raft::planted(raft::Mutant::kLoadNotChecked))
+    return damaged("the values in it are not those that were written");
+  applied.content = content;
+  if (raft::planted(raft::Mutant::kHashNotCarried)) applied.content = StateHash{};
   if (raft::planted(raft::Mutant::kRevisionReused)) applied.revision = newest;
   state->load_revisions(applied.revision, applied.compacted);
   return applied;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "libs/store/engine/engine.h"
+#include "libs/store/mvcc/checks.h"
 #include "libs/store/mvcc/state.h"
 #include "libs/store/raft/configuration.h"
 
@@ -20,7 +21,14 @@ struct Applied {
   Revision revision = 0;
   Revision compacted = 0;
   Sessions sessions;
+  Checks checks;
+  // Of all current entries. None: not known, as nobody has looked at them since they were changed by hand.
+  std::optional<StateHash> content;
   Revision swept = 0;  // superseded rows up to here are physically gone; <= compacted
+
+  // Of what is the same on every member that is there. Without the members and the checks: whoever gets the
+  // whole log learns them late. Only when `content` is known.
+  StateHash digest() const;
 };
 
 class History {
@@ -38,8 +46,18 @@ class History {
   static void record_copied(bool copied, EngineBatch* batch);
   Result<bool> copied() const;
 
+  // Adds a version row to the hash of the current entries, if it is the newest of its key; rows come in the
+  // order of their keys, `last` is the key of the one before. kCorruption.
+  static Result<void> add_version(std::string_view row, std::string_view value, std::string* last,
+                                  StateHash* content);
+
+  // A member that must not serve this state any more says why; for good. Empty: nothing is known to be wrong.
+  static void record_refusal(const std::string& reason, EngineBatch* batch);
+  Result<std::string> refusal() const;
+
   Result<Applied> applied() const;
-  // Fills `state` with the current versions. Errors: kCorruption, kIo.
+  // Fills `state` with the current versions, which must be those that were stored. Errors: kCorruption (with
+  // what to do), kIo.
   Result<Applied> load(State* state) const;
 
   // While the engine lacks what it had before, reads of the past are refused: kUnavailable. Node's thread.

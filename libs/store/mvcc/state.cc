@@ -24,9 +24,10 @@ void State::replace(State&& other) {
 State::Plan State::plan(Command command) const {
   Plan plan;
   plan.result.revision = revision_;
-  if (command.type == Command::Type::kCompact) {
+  if (command.type != Command::Type::kTxn) {
     plan.result.succeeded = true;
-    plan.compact_to = std::clamp(command.compact_to, compacted_, revision_);
+    if (command.type == Command::Type::kCompact)
+      plan.compact_to = std::clamp(command.compact_to, compacted_, revision_);
     return plan;
   }
   for (std::size_t i = 0; i < command.txn.compares.size(); ++i) {
@@ -53,6 +54,9 @@ State::Plan State::plan(Command command) const {
     plan.result.revision = next;
     plan.result.entries.push_back(
         std::make_shared<const Entry>(std::move(op.key), std::move(op.value), created, next, version));
+    StateHash change = put ? hash_entry(*plan.result.entries.back()) : StateHash{};
+    if (previous != nullptr) change -= hash_entry(*previous);
+    plan.changes.push_back(change);
     plan.events.push_back(
         std::make_shared<const Event>(Event{put ? Event::Type::kPut : Event::Type::kDelete,
                                             plan.result.entries.back(), std::move(previous), next}));

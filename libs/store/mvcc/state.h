@@ -9,6 +9,7 @@
 
 #include "libs/store/mvcc/command.h"
 #include "libs/store/mvcc/index.h"
+#include "libs/store/mvcc/state_hash.h"
 #include "libs/store/store.h"
 
 namespace coxswain::store {
@@ -26,8 +27,9 @@ class State {
   // What a command does, worked out but not done.
   struct Plan {
     TxnResult result;
-    std::vector<EventPtr> events;  // all of one revision, in the order of the ops
-    Revision compact_to = 0;       // 0: not a compaction
+    std::vector<EventPtr> events;    // all of one revision, in the order of the ops
+    std::vector<StateHash> changes;  // what each of them does to the hash of all entries
+    Revision compact_to = 0;         // 0: not a compaction
   };
 
   // Start-up only: rows in key order, then where they are.

@@ -37,6 +37,15 @@ GroupStatus Node::status() const {
   status.applied_index = group.applied;
   status.log_first_index = group.log_first;
   status.log_bytes = status.stats.disk_bytes - status.state_bytes;
+  Checks checks;
+  {
+    const std::lock_guard lock(mutex_);
+    checks = checks_;
+  }
+  const Checks::Point check = checks.points().empty() ? Checks::Point() : checks.points().back();
+  status.check_index = check.index;
+  status.check_revision = check.revision;
+  if (check.agreed.has_value()) status.agreed_hash = to_string(*check.agreed);
   std::vector<MemberRecord> records = list.records;
   for (const raft::MemberId id : group.members.members()) {
     if (list.find(id) != nullptr) continue;
@@ -54,10 +63,19 @@ GroupStatus Node::status() const {
     const auto match = group.match.find(record.id);
     view.match_known = match != group.match.end();
     if (view.match_known) view.match = match->second;
+    const auto hash = check.reports.find(record.id);
+    if (hash != check.reports.end()) view.hash = to_string(hash->second);
+    view.differs = checks.marked().count(record.id) > 0;
     view.record = std::move(record);
     status.members.push_back(std::move(view));
   }
   return status;
+}
+
+void Node::check_states(CheckDone done) {
+  enqueue({encode_check(), [done = std::move(done)](const Result<TxnResult>& result) {
+             done(result.ok() ? Result<void>() : Result<void>(result.error()));
+           }});
 }
 
 void Node::add_member(std::string name, std::string peer_address, MemberDone done) {

@@ -1,5 +1,6 @@
 // Three real nodes (threads, RocksDB, fsyncs) on a network in memory. What may go wrong in every order is the
 // simulation's; here it is that threads, disks and clocks do the same.
+#include <algorithm>
 #include <atomic>
 #include <future>
 #include <thread>
@@ -8,6 +9,7 @@
 
 #include "libs/store/conformance/group_store.h"
 #include "libs/store/conformance/stores.h"
+#include "libs/store/env/fault_env.h"
 
 namespace coxswain::store::testing {
 namespace {
@@ -147,6 +149,112 @@ TEST_CASE("a state over a real connection") {
   REQUIRE(group->log_first(group->leader()) > had + 1);
   group->restart(behind);
   CHECK(content(group->member(behind)) == content(group->member(group->leader())));
+}
+
+// How long a read that came without a leader waited on, once there was one.
+std::int64_t waited_on_ms(GroupStore& group) {
+  Clock& clock = system_clock();
+  const int old = group.leader();
+  Store& other = group.member((old + 1) % 3);
+  const StoreAdmin* const admin = admin_of(other);
+  const std::uint64_t before = admin->status().leader;
+  group.cut_off(old, true);
+  std::promise<std::int64_t> answered;
+  other.barrier([&](const Result<void>& outcome) {
+    REQUIRE(outcome.ok());
+    answered.set_value(clock.now_ms());
+  });
+  std::uint64_t leader = before;
+  while (leader == before || leader == 0) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    leader = admin->status().leader;
+  }
+  const std::int64_t known_ms = clock.now_ms();
+  const std::int64_t waited_ms = answered.get_future().get() - known_ms;
+  group.cut_off(old, false);
+  while (!barrier(group.member(old)).ok()) {
+  }
+  return waited_ms;
+}
+
+TEST_CASE("a read that waits for a leader goes on as soon as there is one") {
+  const TempDir dir;
+  GroupOptions options;
+  options.tick_ms = 20;  // a read is asked again every 200 ms
+  const auto group = open_group(dir.path(), options);
+  must_put(*group, "k", "v");
+  std::vector<std::int64_t> waited_ms;
+  for (int round = 0; round < 9; ++round) waited_ms.push_back(waited_on_ms(*group));
+  std::sort(waited_ms.begin(), waited_ms.end());
+  CAPTURE(waited_ms);
+  CHECK(waited_ms[6] <= 60);  // two thirds within three ticks
+}
+
+TEST_CASE("a leader whose disk is full leaves the lead to somebody who can write") {
+  const TempDir dir;
+  std::vector<std::unique_ptr<FaultEnv>> disks;
+  GroupOptions options;
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    disks.push_back(std::make_unique<FaultEnv>(i));
+    options.logs.push_back(disks.back().get());
+  }
+  const auto group = open_group(dir.path(), options);
+  must_put(*group, "k", "before");
+  const int full = group->leader();
+  disks[static_cast<std::size_t>(full)]->set_space(0);
+  Store& other = group->member((full + 1) % 3);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+  int written = 0;
+  while (written < 200 && std::chrono::steady_clock::now() < deadline)
+    written += other.txn_wait({{}, {put("k", std::string(1000, 'x'))}}).ok() ? 1 : 0;
+  CHECK(written == 200);  // beyond what was left of the log's last file
+  CHECK(group->leader() != full);
+  disks[static_cast<std::size_t>(full)]->set_space(std::nullopt);
+  CHECK(content(group->member(full)) == content(other));
+}
+
+TEST_CASE("a follower whose disk is full says so to whoever reads, soon") {
+  const TempDir dir;
+  std::vector<std::unique_ptr<FaultEnv>> disks;
+  GroupOptions options;
+  options.checkpoint_log_bytes = 1 << 20;  // it gets entries, not states
+  for (std::uint64_t i = 0; i < 3; ++i) {
+    disks.push_back(std::make_unique<FaultEnv>(i));
+    options.logs.push_back(disks.back().get());
+  }
+  const auto group = open_group(dir.path(), options);
+  const int full = (group->leader() + 1) % 3;
+  disks[static_cast<std::size_t>(full)]->set_space(0);
+  for (int i = 0; i < 150; ++i) must_put_without(*group, full, "k", std::string(1000, 'x'));
+  const auto began = std::chrono::steady_clock::now();
+  const Result<void> fresh = barrier(group->member(full));
+  REQUIRE_FALSE(fresh.ok());
+  CHECK(fresh.error().code == ErrorCode::kUnavailable);
+  CHECK(fresh.error().message.find("space") != std::string::npos);
+  CHECK(std::chrono::steady_clock::now() - began < std::chrono::milliseconds(1000));  // not in 2 s
+  disks[static_cast<std::size_t>(full)]->set_space(std::nullopt);
+  CHECK(content(group->member(full)) == content(group->member(group->leader())));
+}
+
+TEST_CASE("the lead goes to somebody who is there") {
+  const TempDir dir;
+  const auto group = open_group(dir.path(), {});
+  must_put(*group, "k", "v");
+  const int leader = group->leader();
+  for (int i = 0; i < 3; ++i)
+    while (!barrier(group->member(i)).ok()) {
+    }
+  group->stop(leader == 2 ? 1 : 2);                              // it has everything, and the highest id
+  std::this_thread::sleep_for(std::chrono::milliseconds(1000));  // so that it is missed
+  REQUIRE(group->leader() == leader);
+  std::promise<Result<std::uint64_t>> promise;
+  admin_of(group->member(leader))->transfer_leader(0, [&](Result<std::uint64_t> outcome) {
+    promise.set_value(std::move(outcome));
+  });
+  const Result<std::uint64_t> moved = promise.get_future().get();
+  INFO((moved.ok() ? "" : moved.error().message));
+  CHECK(moved.ok());
+  CHECK(group->leader() == (leader == 0 ? 1 : 0));
 }
 
 TEST_CASE("readers anywhere see what was acknowledged before they asked, while leaders come and go") {

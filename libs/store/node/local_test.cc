@@ -62,7 +62,12 @@ TEST_CASE("one data directory, one process; and only formats it knows") {
     CHECK(second.error().message.find("another process") != std::string::npos);
   }
   CHECK(open_local_store(options).ok());
-  std::ofstream(options.dir + "/FORMAT") << "coxswain store 3\n";
+  std::ofstream(options.dir + "/FORMAT") << "coxswain store 2\n";  // the same, but for what commands may be
+  CHECK(open_local_store(options).ok());
+  std::string format;
+  std::getline(std::ifstream(options.dir + "/FORMAT"), format);
+  CHECK(format == "coxswain store 3");
+  std::ofstream(options.dir + "/FORMAT") << "coxswain store 4\n";
   CHECK(open_local_store(options).error().code == ErrorCode::kInvalidArgument);
   std::ofstream(options.dir + "/FORMAT") << "garbage\n";
   CHECK(open_local_store(options).error().code == ErrorCode::kCorruption);

@@ -12,7 +12,7 @@ Member::Member(MemberOptions options, MemberHost& host)
       host_(host),
       hub_(std::make_shared<Hub>(options_.limits.history_events, options_.limits.history_bytes)),
       history_(std::make_shared<History>(options_.engine)),
-      incarnation_(options_.incarnation),
+      incarnation_(raft::planted(raft::Mutant::kIncarnationReused) ? 1 : options_.incarnation),
       next_read_(options_.raft.seed) {
   COX_CHECK(options_.clock != nullptr && options_.engine != nullptr);
 }
@@ -20,7 +20,10 @@ Member::Member(MemberOptions options, MemberHost& host)
 Member::~Member() = default;
 
 Result<void> Member::start() {
+  COX_ASSIGN_OR_RETURN(const std::string refusal, history_->refusal());
+  if (!refusal.empty()) return make_error(ErrorCode::kCorruption, refusal);
   COX_ASSIGN_OR_RETURN(applied_, history_->load(&state_));
+  if (raft::planted(raft::Mutant::kSessionsForgotten)) applied_.sessions = {};
   stored_index_ = applied_.index;
   hub_->start(history_, applied_.revision, applied_.compacted);
   if (applied_.configuration.voters.empty() || raft::planted(raft::Mutant::kConfigurationLostOnRestart))
@@ -36,10 +39,14 @@ Result<void> Member::start() {
   COX_RETURN_IF_ERROR(drive());
   if (sole_voter()) (void)lead();  // on a full disk it cannot yet; reads are served
   if (health_ == Health::kStopped) return make_error(ErrorCode::kIo, reason_);
-  incarnation_ = std::max(incarnation_, applied_.sessions.incarnation(options_.raft.id) + 1);
+  if (!raft::planted(raft::Mutant::kIncarnationReused))
+    incarnation_ = std::max(incarnation_, applied_.sessions.incarnation(options_.raft.id) + 1);
   store_applied();
+  compare_states();
+  if (damaged()) return make_error(ErrorCode::kCorruption, damage_);
   checkpoint_at_bytes_ = options_.checkpoint_log_bytes;
-  sample_at_ms_ = options_.clock->now_ms();
+  sample_at_ms_ = check_at_ms_ = options_.clock->now_ms();
+  scrub_at_ms_ = sample_at_ms_ + options_.scrub_ms;
   sample_revision_ = applied_.revision;
   return {};
 }
@@ -82,28 +89,38 @@ bool Member::lead() {
 
 void Member::propose(std::vector<Proposal> batch) {
   Result<void> taken = accept(batch);
+  if (taken.ok()) taken = enter(&batch);
+  if (taken.ok()) return turn();
+  for (Proposal& proposal : batch) proposal.done(taken.error());
+}
+
+// Gives them their numbers. An error: nothing happened.
+Result<void> Member::enter(std::vector<Proposal>* batch) {
   std::vector<Asked> commands;
   const std::uint64_t first = next_proposal_;
-  if (taken.ok()) {
-    const std::uint64_t settled = proposals_.empty() ? first : proposals_.begin()->first;
-    for (const Proposal& proposal : batch) {
-      const Origin origin{options_.raft.id, incarnation_, next_proposal_++, settled};
-      commands.push_back(
-          {origin, std::make_shared<const std::string>(encode_with_origin(origin, proposal.command))});
-    }
-    taken = hand_in(commands);
+  const std::uint64_t settled = proposals_.empty() ? first : proposals_.begin()->first;
+  for (const Proposal& proposal : *batch) {
+    const Origin origin{options_.raft.id, incarnation_, next_proposal_++, settled};
+    commands.push_back(
+        {origin, std::make_shared<const std::string>(encode_with_origin(origin, proposal.command))});
   }
-  if (!taken.ok()) {
-    for (Proposal& proposal : batch) proposal.done(taken.error());
-    return;
+  COX_RETURN_IF_ERROR(hand_in(commands));
+  for (std::size_t i = 0; i < batch->size(); ++i)
+    proposals_[first + i] = {std::move(commands[i]), std::move((*batch)[i].done), ticks_, ticks_};
+#ifdef COXSWAIN_MUTANTS
+  if (raft::planted(raft::Mutant::kAckWhenForwarded) && raft_->leader() != options_.raft.id &&
+      raft_->leader() != raft::kNobody) {
+    TxnResult believed{true, applied_.revision + 1, {std::make_shared<const Entry>()}, 0, nullptr};
+    for (std::size_t i = 0; i < batch->size(); ++i)
+      std::exchange(proposals_[first + i].done, [](const auto&) {})(believed);
   }
-  for (std::size_t i = 0; i < batch.size(); ++i)
-    proposals_[first + i] = {std::move(commands[i]), std::move(batch[i].done), ticks_, ticks_};
-  turn();
+#endif
+  return {};
 }
 
 // Whether they can be taken at all.
 Result<void> Member::accept(const std::vector<Proposal>& batch) {
+  if (damaged()) return make_error(ErrorCode::kUnavailable, damage_);
   if (health_ == Health::kReadOnly) recover_space();
   if (health_ != Health::kServing) {
     return make_error(health_ == Health::kStopped ? ErrorCode::kUnavailable : ErrorCode::kResourceExhausted,
@@ -193,6 +210,7 @@ void Member::send_again(bool everything) {
 }
 
 void Member::read_barrier(ReadDone done) {
+  if (damaged()) return done(make_error(ErrorCode::kUnavailable, damage_));
   if (health_ == Health::kStopped) return done(make_error(ErrorCode::kUnavailable, reason_));
   const std::uint64_t context = next_read_++;
   reads_[context] = {std::move(done), std::nullopt, ticks_, ticks_};
@@ -212,6 +230,7 @@ void Member::step(std::vector<raft::Message> messages) {
   }
   turn();
   follow_leader();
+  leave_when_marked();
 }
 
 void Member::hand_over(raft::MemberId to) {
@@ -232,12 +251,13 @@ void Member::hand_over(raft::MemberId to) {
 
 void Member::transfer(raft::MemberId to) {
   if (raft_->role() != raft::Role::kLeader) return;
-  raft::Index most = 0;
   if (to == raft::kNobody) {
+    std::pair<bool, raft::Index> best{false, 0};  // who has been heard of, then who has most
     for (const auto& [id, progress] : raft_->progress()) {
-      if (!raft_->configuration().is_voter(id) || progress.match() < most) continue;
+      const std::pair found{progress.recently_active, progress.match()};
+      if (!raft_->configuration().is_voter(id) || found < best) continue;
       to = id;
-      most = progress.match();
+      best = found;
     }
   }
   if (to != raft::kNobody) (void)raft_->transfer_leadership(to);
@@ -262,8 +282,13 @@ void Member::report_state(raft::MemberId id, bool arrived) {
   turn();
 }
 
-void Member::install(raft::Message message, std::unique_ptr<EngineCopy> copy) {
-  incoming_ = std::move(copy);
+void Member::install(raft::Message message, std::unique_ptr<CopiedState> copy) {
+  if (!message.snapshot.has_value()) return;
+  const Result<void> whole = copy->check(message.snapshot->index, message.snapshot->term);
+  if (!whole.ok() && !raft::planted(raft::Mutant::kCopyNotChecked))
+    return host_.noticed("a state from member " + std::to_string(message.from) +
+                         " is refused: " + whole.error().message);
+  incoming_ = copy->take();
   std::vector<raft::Message> messages;
   messages.push_back(std::move(message));
   step(std::move(messages));
@@ -277,17 +302,27 @@ void Member::tick() {
   give_up();
   ask_again(false);
   send_again(false);
+  step_aside();
   turn();
   follow_leader();
 }
 
 // What the leader of before was asked may be lost: another one is asked everything, at once.
 void Member::follow_leader() {
-  if (health_ == Health::kStopped || raft_->leader() == raft::kNobody) return;
-  if (std::exchange(followed_term_, raft_->term()) == raft_->term()) return;
+  const std::pair heard{raft_->term(), raft_->leader()};
+  const bool same = std::exchange(heard_, heard) == heard;
+  if (same || health_ == Health::kStopped || raft_->leader() == raft::kNobody) return;
   ask_again(true);
   send_again(true);
   turn();
+}
+
+// A leader that cannot store keeps everybody from writing.
+void Member::step_aside() {
+  if (health_ != Health::kReadOnly || raft_->role() != raft::Role::kLeader || sole_voter()) return;
+  if (ticks_ < aside_tick_) return;
+  aside_tick_ = ticks_ + static_cast<std::uint64_t>(options_.raft.election_ticks);
+  transfer(raft::kNobody);
 }
 
 // Without a quorum nobody can say what becomes of a write, and a read is not to be served.
@@ -299,23 +334,28 @@ void Member::give_up() {
     done(
         make_error(ErrorCode::kDeadlineExceeded, "no quorum has answered; the write may still come to pass"));
   }
+  // What a read waits for does not get here while there is no room for it: another member may have it.
+  const bool full = health_ == Health::kReadOnly;
+  const auto read_patience = full ? static_cast<std::uint64_t>(options_.raft.election_ticks) : patience;
   for (auto it = reads_.begin(); it != reads_.end();) {
-    if (ticks_ - it->second.since_tick <= patience) {
+    if (ticks_ - it->second.since_tick <= read_patience) {
       ++it;
       continue;
     }
     const ReadDone done = std::move(it->second.done);
     it = reads_.erase(it);
-    done(make_error(ErrorCode::kUnavailable, "no quorum has answered; try again"));
+    done(make_error(ErrorCode::kUnavailable,
+                    full ? "this member is behind: " + reason_ : "no quorum has answered; try again"));
   }
 }
 
 // A read that was lost on its way gets a fresh context: an answer to an old one may speak of an old quorum.
 void Member::ask_again(bool everything) {
+  if (raft_->leader() == raft::kNobody) return;
   std::vector<std::uint64_t> lost;
   for (const auto& [context, read] : reads_) {
-    if (!read.index.has_value() &&
-        (everything || ticks_ - read.asked_tick >= static_cast<std::uint64_t>(options_.raft.election_ticks)))
+    if (read.index.has_value()) continue;
+    if (everything || ticks_ - read.asked_tick >= static_cast<std::uint64_t>(options_.raft.election_ticks))
       lost.push_back(context);
   }
   for (const std::uint64_t context : lost) {
@@ -438,6 +478,8 @@ Result<void> Member::adopt(const raft::Snapshot& snapshot) {
   }
   COX_CHECK(loaded->index == snapshot.index && loaded->term == snapshot.term);
   applied_ = *std::move(loaded);
+  own_checks_.clear();
+  scrub_.reset();
   copied_ = true;
   behind_ = false;
   history_->set_whole(true);
@@ -468,7 +510,7 @@ void Member::answer_what_came_with_it() {
 }
 
 std::optional<raft::Snapshot> Member::snapshot() const {
-  if (stored_index_ != applied_.index || behind_) return std::nullopt;
+  if (damaged() || stored_index_ != applied_.index || behind_) return std::nullopt;
   return raft::Snapshot{applied_.index, applied_.term, applied_.configuration};
 }
 
@@ -483,6 +525,7 @@ void Member::apply(const raft::Ready& ready) {
       hub_->publish(plan, &state_, &wakes);
       History::record(plan.events, &unstored_);
     }
+    note_entry(*planned);
     host_.applied(entry, plan);
     if (unstored_.size() >= kReplayRows) store_applied();
     if (!planned->origin.has_value()) continue;
@@ -491,9 +534,13 @@ void Member::apply(const raft::Ready& ready) {
     if (!planned->repeated) answer(origin, &plan, &answers);
   }
   if (!ready.committed.empty()) store_applied();
+  compare_states();
   for (const raft::ReadState& read : ready.reads)
     if (const auto it = reads_.find(read.context); it != reads_.end()) it->second.index = read.index;
-  for (auto& [done, result] : answers) done(std::move(result));
+  for (auto& [done, result] : answers) {
+    if (damaged()) result = make_error(ErrorCode::kDeadlineExceeded, damage_);
+    done(std::move(result));
+  }
   for (const auto& wake : wakes) wake();
   answer_reads();
 }
@@ -534,12 +581,22 @@ Result<Member::Planned> Member::plan_entry(const raft::Entry& entry, const State
   Planned out;
   if (entry.kind == raft::EntryKind::kConfiguration) {
     COX_ASSIGN_OR_RETURN(applied->configuration, raft::decode_configuration(*entry.data));
+    applied->checks.members_changed(applied->configuration);
   } else if (entry.data != nullptr) {  // else a new leader's first entry
     COX_ASSIGN_OR_RETURN(Command command, decode_command(*entry.data));
     out.origin = command.origin;
     out.repeated = command.origin.has_value() && !applied->sessions.admit(*command.origin) &&
                    !raft::planted(raft::Mutant::kCommandTwice);
-    if (!out.repeated) out.plan = state.plan(std::move(command));
+    if (!out.repeated) {
+      out.type = command.type;
+      if (out.type == Command::Type::kCheck)
+        applied->checks.begin(entry.index, applied->revision, applied->compacted);
+      if (out.type == Command::Type::kReport)
+        applied->checks.report(command.check, command.origin->member, command.hash, applied->configuration);
+      out.plan = state.plan(std::move(command));
+      for (const StateHash& change : out.plan.changes)
+        if (applied->content.has_value()) *applied->content += change;
+    }
     if (!out.plan.events.empty()) applied->revision = out.plan.result.revision;
     applied->compacted = std::max(applied->compacted, out.plan.compact_to);
   }

@@ -15,12 +15,15 @@
 #include <set>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "libs/store/engine/engine.h"
 #include "libs/store/env/env.h"
 #include "libs/store/log/raft_log.h"
+#include "libs/store/mvcc/copied_state.h"
 #include "libs/store/mvcc/history.h"
+#include "libs/store/mvcc/scrub.h"
 #include "libs/store/mvcc/state.h"
 #include "libs/store/open.h"
 #include "libs/store/raft/raft.h"
@@ -41,9 +44,14 @@ struct MemberOptions {
   std::size_t log_segment_bytes = 16u << 20;
   std::size_t log_cache_bytes = 0;  // of entries, kept for members that are behind
   std::size_t checkpoint_log_bytes = 32u << 20;
-  raft::Index keep_entries = 0;   // that the state has, for members that are behind
-  std::uint64_t incarnation = 0;  // of this process: no other has it, later ones have greater ones
-  int patience_ticks = 100;       // whoever waits longer for a quorum is told that it may be in vain
+  raft::Index keep_entries = 0;     // that the state has, for members that are behind
+  std::uint64_t incarnation = 0;    // of this process: no other has it, later ones have greater ones
+  int patience_ticks = 100;         // whoever waits longer for a quorum is told that it may be in vain
+  std::int64_t check_ms = 5000;     // members compare their states as often as that, if something happened
+  std::int64_t scrub_ms = 600'000;  // between two walks through what is in memory
+  std::int64_t scrub_step_ms = 10;  // at most one step of a walk in this time
+  std::size_t scrub_entries = 256;  // of a step
+  std::size_t scrub_bytes = 256u << 10;  // about
 };
 
 // What a member asks of whoever drives it. It is called from inside of the member's own functions and must
@@ -55,6 +63,8 @@ class MemberHost {
   // Flush the engine, in whatever thread, then call flushed(). Never asked twice at a time.
   virtual void flush_engine() = 0;
   virtual void health_changed(Health health, const std::string& reason) = 0;
+  // What the operator should know: one line.
+  virtual void noticed(const std::string& what) { (void)what; }
 
   // For whoever watches: entries are durable; an entry was applied; the core has moved.
   virtual void stored(const std::vector<raft::Entry>& entries) { (void)entries; }
@@ -87,7 +97,7 @@ class Member : private raft::LogReader {
   void read_barrier(ReadDone done);
   void step(std::vector<raft::Message> messages);  // one write and fsync for all of them
   // A kSnapshot message, with the rows of the state it speaks of, from an image() of the sender's engine.
-  void install(raft::Message message, std::unique_ptr<EngineCopy> copy);
+  void install(raft::Message message, std::unique_ptr<CopiedState> copy);
   // To `to`, or to whoever has most of the log: at once if this member leads, else the leader is asked to.
   void hand_over(raft::MemberId to = raft::kNobody);
   // Towards `target` (plan_change() of raft().configuration()); kNotAllowed and kBusy: later, perhaps.
@@ -95,7 +105,13 @@ class Member : private raft::LogReader {
   void report_unreachable(raft::MemberId id);
   void report_state(raft::MemberId id, bool arrived);  // that was sent
   void tick();
-  void upkeep();      // between other calls, now and then
+  // Makes all members compare their states, now; what comes of it will be in applied().checks. Refused as a
+  // write is.
+  void check_replicas(Store::TxnDone done);
+  void upkeep();  // between other calls, now and then
+  // Somebody who read the engine found that it is not what it says that it is: this member stops, and its
+  // next start looks at all of it.
+  void distrust(const std::string& what);
   bool busy() const;  // upkeep() has more to do, at once
   void flushed(Result<void> outcome);
 
@@ -110,6 +126,9 @@ class Member : private raft::LogReader {
   void turn();                              // does what the core has ready
   const RaftLog& log() const { return *log_; }
   const Applied& applied() const { return applied_; }
+  // Why this state must not be read any more, with what to do; empty: nothing is known to be wrong. Such a
+  // member refuses writes and barriers at once, and stops soon.
+  const std::string& damage() const { return damage_; }
 
  private:
   struct Asked {
@@ -132,6 +151,7 @@ class Member : private raft::LogReader {
     State::Plan plan;
     std::optional<Origin> origin;
     bool repeated = false;  // it was done before: nothing
+    Command::Type type = Command::Type::kTxn;
   };
   using Answers = std::vector<std::pair<Store::TxnDone, Result<TxnResult>>>;
 
@@ -154,6 +174,7 @@ class Member : private raft::LogReader {
   bool sole_voter() const;
   bool lead();
   Result<void> accept(const std::vector<Proposal>& batch);
+  Result<void> enter(std::vector<Proposal>* batch);
   Result<void> hand_in(std::vector<Asked> commands);
   Result<void> log_commands(std::vector<Asked> commands);
   void forward(const std::vector<Asked>& commands);
@@ -175,9 +196,22 @@ class Member : private raft::LogReader {
   void refuse_all();
   void give_up();
   void ask_again(bool everything);
+  void step_aside();
   static Result<Planned> plan_entry(const raft::Entry& entry, const State& state, Applied* applied);
   void store_applied();
   void set_health(Health health, std::string reason);
+
+  // replica_check.cc
+  bool damaged() const { return !damage_.empty(); }
+  void note_entry(const Planned& planned);
+  void compare_states();
+  void begin_check();
+  void report_checks();
+  void scrub();
+  void raise_alarm();
+  void set_damage(std::string reason);
+  void set_different(raft::Index check);
+  void leave_when_marked();
 
   // upkeep.cc
   void recover_space();
@@ -198,13 +232,14 @@ class Member : private raft::LogReader {
   std::map<std::uint64_t, Pending> proposals_;  // by number
   std::uint64_t incarnation_ = 0;
   std::uint64_t next_proposal_ = 1;
-  raft::Term followed_term_ = 0;  // whose leader was asked everything
+  std::pair<raft::Term, raft::MemberId> heard_;  // who led: another one is asked everything
   // The leader's: what it has put into its log in this term and not applied, so that it is there once.
   raft::Term logged_term_ = 0;
   std::set<std::tuple<std::uint64_t, std::uint64_t, std::uint64_t>> logged_;
   std::map<std::uint64_t, Read> reads_;
   std::uint64_t next_read_ = 1;
   std::uint64_t ticks_ = 0;
+  std::uint64_t aside_tick_ = 0;   // not before, step_aside()
   std::size_t refused_bytes_ = 0;  // what the last group needed
 
   Applied applied_;
@@ -217,6 +252,20 @@ class Member : private raft::LogReader {
   std::int64_t retry_at_ms_ = 0;
   std::int64_t sample_at_ms_ = 0;  // when...
   Revision sample_revision_ = 0;   // ...the store was here
+
+  // What this member had at the checks that it saw, and whether it has said so.
+  struct OwnCheck {
+    StateHash hash;
+    bool reported = false;
+  };
+  std::map<raft::Index, OwnCheck> own_checks_;
+  std::int64_t check_at_ms_ = 0;
+  std::int64_t scrub_at_ms_ = 0;
+  Scrub scrub_;
+  bool alarmed_ = false;         // something is wrong somewhere, and was told...
+  std::size_t told_marked_ = 0;  // ...with so many members that differ
+  std::string damage_;
+  std::uint64_t damage_tick_ = 0;
 
   Health health_ = Health::kServing;
   std::string reason_;

@@ -51,6 +51,7 @@ Node::Node(NodeOptions options)
       self_(std::move(options.self)),
       roster_(std::move(options.roster)),
       on_members_(std::move(options.on_members)),
+      on_event_(std::move(options.on_event)),
       clock_(*options.member.clock),
       member_(with_incarnation(std::move(options.member)), *this),
       state_(member_.state()),
@@ -142,8 +143,8 @@ Result<void> Node::compact(Revision revision) {
 }
 
 void Node::barrier(BarrierDone done) {
-  if (transport_ == nullptr || alone_.load(std::memory_order_acquire))
-    return done({});  // nobody else can write
+  const bool alone = transport_ == nullptr || alone_.load(std::memory_order_acquire);
+  if (alone && !damaged_.load(std::memory_order_acquire)) return done({});  // nobody else can write
   {
     const std::lock_guard lock(mutex_);
     if (!stopping_ && mail_.barriers.size() >= kBarriers) {
@@ -179,11 +180,16 @@ void Node::receive(raft::Message message) {
   if (mail_.messages.size() == 1) arrived_.notify_one();
 }
 
-Result<std::unique_ptr<EngineCopy>> Node::start_copy() { return engine_->start_copy(); }
+Result<std::unique_ptr<EngineCopy>> Node::start_copy() {
+  COX_ASSIGN_OR_RETURN(std::unique_ptr<EngineCopy> copy, engine_->start_copy());
+  return std::unique_ptr<EngineCopy>(std::make_unique<CopiedState>(std::move(copy)));
+}
 
 void Node::receive_state(raft::Message message, std::unique_ptr<EngineCopy> copy) {
+  // It is one of start_copy().
+  std::unique_ptr<CopiedState> state(static_cast<CopiedState*>(copy.release()));
   const std::lock_guard lock(mutex_);
-  mail_.states.push_back({std::move(message), std::move(copy)});
+  mail_.states.push_back({std::move(message), std::move(state)});
   arrived_.notify_one();
 }
 
@@ -254,6 +260,7 @@ Node::Batch Node::take_proposals() {
 
 void Node::work(Mail mail) {
   if (mail.flushed.has_value()) member_.flushed(*std::move(mail.flushed));
+  if (bad_image_->load()) member_.distrust("what this member has stored is not what it applied");
   for (const Report& report : mail.reports) {
     if (report.state_arrived.has_value())
       member_.report_state(report.id, *report.state_arrived);
@@ -293,6 +300,8 @@ void Node::publish_status() {
   group_.applied = member_.applied().index;
   group_.log_first = member_.log().first_index();
   if (group_.members != raft.configuration()) group_.members = raft.configuration();
+  if (checks_ != member_.applied().checks) checks_ = member_.applied().checks;
+  damaged_.store(!member_.damage().empty(), std::memory_order_release);
   group_.match.clear();
   for (const auto& [id, progress] : raft.progress()) group_.match[id] = progress.match();
   alone_.store(raft.role() == raft::Role::kLeader && raft.progress().empty() && !group_.members.joint(),
@@ -305,7 +314,11 @@ void Node::send(raft::Message message) {
   const raft::MemberId to = message.to;
   // The rows of now, which are those of the message: what is applied later is not stored yet.
   Result<std::unique_ptr<EngineImage>> image = engine_->image();
-  if (image.ok()) return transport_->send_state(std::move(message), *std::move(image));
+  if (image.ok()) {
+    const raft::Snapshot& about = *message.snapshot;
+    auto checked = std::make_unique<CheckedImage>(*std::move(image), about.index, about.term, bad_image_);
+    return transport_->send_state(std::move(message), std::move(checked));
+  }
   state_sent(to, false);
 }
 
@@ -313,6 +326,10 @@ void Node::flush_engine() {
   const std::lock_guard lock(mutex_);
   flushing_ = true;
   flush_wanted_.notify_one();
+}
+
+void Node::noticed(const std::string& what) {
+  if (on_event_) on_event_(what);
 }
 
 void Node::health_changed(Health health, const std::string& reason) {

@@ -29,6 +29,7 @@ struct NodeOptions {
   MemberRecord self;               // as the others should know it; its role is theirs to say
   std::shared_ptr<Roster> roster;  // kept up to date; null: a group of one
   std::function<void(const std::vector<MemberRecord>&)> on_members;  // they changed; the node's thread
+  std::function<void(const std::string&)> on_event;                  // one line; the node's thread
 };
 
 Result<std::unique_ptr<Store>> open_node(NodeOptions options);
@@ -54,6 +55,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   void promote_member(std::uint64_t id, MemberDone done) override;
   void remove_member(std::uint64_t id, MemberDone done) override;
   void transfer_leader(std::uint64_t id, LeaderDone done) override;
+  void check_states(CheckDone done) override;
   Result<std::unique_ptr<EngineImage>> image() const override { return engine_->image(); }
 
   struct Group {
@@ -75,7 +77,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   using Batch = std::vector<Member::Proposal>;
   struct Incoming {
     raft::Message message;
-    std::unique_ptr<EngineCopy> copy;
+    std::unique_ptr<CopiedState> copy;
   };
   struct Report {
     raft::MemberId id = raft::kNobody;
@@ -99,6 +101,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   void send(raft::Message message) override;
   void flush_engine() override;
   void health_changed(Health health, const std::string& reason) override;
+  void noticed(const std::string& what) override;
 
   // Transport::Receiver: the transport's threads.
   void receive(raft::Message message) override;
@@ -116,6 +119,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   void change_member(MemberPlan plan, int attempts, MemberDone done);
   void await_member(MemberRecord record, MemberDone done);
   std::string why_no_leader() const;
+  Result<void> refuse_damaged() const;
 
   // admin.cc: the node's thread
   void care_for_members();
@@ -143,16 +147,19 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   const MemberRecord self_;
   const std::shared_ptr<Roster> roster_;
   const std::function<void(const std::vector<MemberRecord>&)> on_members_;
+  const std::function<void(const std::string&)> on_event_;
   Clock& clock_;
   std::int64_t tick_at_ms_ = 0;       // the node's thread
   Revision members_version_ = -1;     // the node's thread: of the list that was told last
   raft::Configuration members_told_;  // the node's thread
   std::int64_t introduce_at_ms_ = 0;  // the node's thread: not before
   std::atomic<bool> alone_{false};    // nobody else can write: the only voter, and it leads
+  std::atomic<bool> damaged_{false};  // what is here must not be read; `reason_` says why
   Member member_;                     // the node's thread, but for what everybody may read
   const State& state_;
   const std::shared_ptr<Hub> hub_;
   const std::shared_ptr<const History> history_;
+  const std::shared_ptr<std::atomic<bool>> bad_image_ = std::make_shared<std::atomic<bool>>(false);
 
   mutable std::mutex mutex_;  // guards the rest
   std::condition_variable arrived_;
@@ -162,6 +169,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   bool stopping_ = false;
   Health health_ = Health::kServing;
   std::string reason_;
+  Checks checks_;
   std::int64_t log_bytes_ = 0;
   std::condition_variable flush_wanted_;
   bool flushing_ = false;  // asked for, not done

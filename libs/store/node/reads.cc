@@ -4,7 +4,14 @@
 
 namespace coxswain::store {
 
+Result<void> Node::refuse_damaged() const {
+  if (!damaged_.load(std::memory_order_acquire)) return {};
+  const std::lock_guard lock(mutex_);
+  return make_error(ErrorCode::kUnavailable, reason_);
+}
+
 Result<EntryPtr> Node::get(std::string_view key, Revision revision) const {
+  COX_RETURN_IF_ERROR(refuse_damaged());
   EntryPtr found;
   COX_ASSIGN_OR_RETURN(const bool recent, get_recent(state_, *hub_, key, revision, &found));
   if (!recent) {
@@ -17,6 +24,7 @@ Result<EntryPtr> Node::get(std::string_view key, Revision revision) const {
 }
 
 Result<RangeResult> Node::range(const RangeRequest& request) const {
+  COX_RETURN_IF_ERROR(refuse_damaged());
   RangeResult result;
   COX_ASSIGN_OR_RETURN(const bool recent, range_recent(state_, *hub_, request, &result));
   if (recent) return result;
@@ -49,8 +57,10 @@ Stats Node::stats() const {
   stats.disk_bytes += log_bytes_;
   stats.read_only = health_ != Health::kServing;
   stats.read_only_reason = reason_;
-  stats.serving = health_ != Health::kStopped && (transport_ == nullptr || group_.leader != raft::kNobody);
-  if (!stats.serving) stats.not_serving_reason = health_ == Health::kStopped ? reason_ : why_no_leader();
+  const bool gone = health_ == Health::kStopped || damaged_.load(std::memory_order_acquire);
+  stats.serving = !gone && (transport_ == nullptr || group_.leader != raft::kNobody);
+  if (!stats.serving) stats.not_serving_reason = gone ? reason_ : why_no_leader();
+  stats.alarm = checks_.alarm();
   return stats;
 }
 

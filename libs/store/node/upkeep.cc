@@ -15,9 +15,12 @@ constexpr std::size_t kSweepEvents = 500;  // per turn of the loop: a few millis
 
 void Member::upkeep() {
   if (health_ == Health::kStopped) return refuse_all();
-  if (health_ == Health::kReadOnly) recover_space();
+  if (health_ == Health::kReadOnly && !damaged()) recover_space();
   checkpoint();
-  if (health_ != Health::kServing) return;
+  scrub();
+  if (health_ != Health::kServing || damaged()) return;
+  report_checks();
+  begin_check();
   compact_by_age();
   sweep();
 }
@@ -34,7 +37,7 @@ void Member::recover_space() {
     return;
   }
   if (sole_voter() && !lead()) return;
-  set_health(Health::kServing, "");
+  if (!damaged()) set_health(Health::kServing, "");
 }
 
 // The engine starts again from its last flush; what came after is worked out again from the log, beside the
@@ -71,6 +74,7 @@ Result<void> Member::rebuild_engine() {
   }
   COX_RETURN_IF_ERROR(store());
   COX_CHECK(applied.index == applied_.index && applied.revision == applied_.revision);
+  if (applied.content != applied_.content) distrust("the log gives another state than is in memory");
   applied_.swept = applied.swept;
   stored_index_ = applied.index;
   behind_ = false;

@@ -45,6 +45,17 @@ constexpr std::array<const char*, static_cast<std::size_t>(Mutant::kCount)> kNam
     "sweep-loses-delete",
     "stored-behind-hole",
     "history-while-rebuilt",
+    "sessions-forgotten",
+    "ack-when-forwarded",
+    "incarnation-reused",
+    "hash-misses-values",
+    "hash-not-carried",
+    "hashed-late",
+    "difference-ignored",
+    "scrub-ignored",
+    "load-not-checked",
+    "copy-not-checked",
+    "image-not-checked",
 };
 static_assert(kNames.back() != nullptr);
 

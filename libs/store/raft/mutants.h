@@ -45,6 +45,17 @@ enum class Mutant : std::uint8_t {
   kSweepLosesDelete,      // compaction takes the tombstone and leaves what it covered
   kStoredBehindHole,      // rows go to an engine that lacks earlier ones
   kHistoryWhileRebuilt,   // read from an engine that lacks what the log has
+  kSessionsForgotten,     // with a restart: what was applied is applied again
+  kAckWhenForwarded,      // before it is in any log
+  kIncarnationReused,     // a process numbers its writes as the one before it did
+  kHashMissesValues,      // the replica hash of keys and revisions only
+  kHashNotCarried,        // over a restart or to another member
+  kHashedLate,            // where the report is made, not where the check is
+  kDifferenceIgnored,     // a member that differs goes on
+  kScrubIgnored,          // nobody looks at the result
+  kLoadNotChecked,        // a state is taken as it is found
+  kCopyNotChecked,        // a state is taken as it came
+  kImageNotChecked,       // a state is sent as it is
   kCount,
 };
 

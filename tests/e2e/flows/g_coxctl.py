@@ -82,7 +82,7 @@ def test_describe_logs_scale_delete(c):
     check("scaled" in coxctl(c, "scale", "deployment/web", "-n", NS, "--replicas=1"), "scale")
     check("v1.36" in coxctl(c, "version"), "version")
     complete(c)
-    for command in ("get", "describe", "apply", "delete", "logs", "scale", "version", "completion"):
+    for command in ("get", "describe", "apply", "delete", "logs", "scale", "store", "version", "completion"):
         text = coxctl(c, command, "--help")
         check(f"coxctl {command}" in text, f"{command} --help: {text}")
         check(command in coxctl(c, "--help"), f"--help lists {command}")
