@@ -196,6 +196,7 @@ Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options) {
   node.on_members = [peers = transport.get()](const std::vector<MemberRecord>& records) {
     peers->set_peers(addresses(records));
   };
+  node.on_removed = options.on_removed;
   node.transport = std::move(transport);
   COX_RETURN_IF_ERROR(open_directory(env, options.local, &member));
   return open_and_trim(std::move(node));

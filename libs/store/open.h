@@ -64,7 +64,8 @@ struct GroupStoreOptions {
   std::string certificate_path;
   std::string key_path;
   std::int64_t election_timeout_ms = 1000;
-  std::function<void(const std::string&)> on_event;  // one line for the log; any thread
+  std::function<void(const std::string&)> on_removed;  // this member was, and why it is to stop; any thread
+  std::function<void(const std::string&)> on_event;    // one line for the log; any thread
 };
 
 // Nothing survives the object. For tests and for measuring what durability costs.

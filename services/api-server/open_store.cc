@@ -1,5 +1,9 @@
 #include "services/api-server/open_store.h"
 
+#include <unistd.h>
+
+#include <csignal>
+
 #include "libs/common/base/strings.h"
 #include "libs/common/log/log.h"
 #include "libs/store/etcd/open.h"
@@ -42,6 +46,10 @@ Result<std::unique_ptr<store::Store>> open_group(const ServerOptions& options,
   group.key_path = certificates.store_member.key_path;
   group.election_timeout_ms = options.election_timeout_ms;
   group.on_event = [](const std::string& text) { log_warning("store: " + text); };
+  group.on_removed = [](const std::string& why) {
+    log_error(why);
+    kill(getpid(), SIGTERM);  // an orderly end: it has nothing to serve any more
+  };
   return store::open_group_store(std::move(group));
 }
 

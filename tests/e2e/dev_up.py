@@ -118,6 +118,32 @@ def test_killed_daemons_come_back(front):
     check(front.pids()["scheduler"] == pids["scheduler"], "what ran goes on")
 
 
+def store_status(front):
+    conf = str(front.home / "kubeconfig/admin.conf")
+    return subprocess.run([f"{front.build_dir}/bin/coxctl", "--kubeconfig", conf, "store", "status"], capture_output=True, text=True).stdout
+
+
+def test_one_api_server_becomes_three(front):
+    servers = ("api-server", "api-server-2", "api-server-3")
+    out = front.run("up", "--api-servers", "3").stdout
+    for name in servers:
+        check(re.search(rf"^\[\d+/11\] {name} +ready", out, re.M), f"a stage {name}: {out}")
+    replicas = front.run("kubectl", "-n", "guestbook", "get", "deployment", "frontend", "-o", "jsonpath={.spec.replicas}").stdout
+    check(replicas == "5", f"the data of before is there: {replicas}")
+    for name in servers:
+        os.kill(int((front.home / f"run/{name}.pid").read_text()), 9)
+        for n in range(5):  # whoever lives answers, at the same address
+            front.run("kubectl", "create", "configmap", f"{name}-{n}", "--from-literal=a=b")
+        check(re.search(rf" {name} .* unreachable", store_status(front)), f"{name} is down: {store_status(front)}")
+        front.run("up")
+    maps = front.run("kubectl", "get", "configmaps", "-o", "name").stdout
+    check(sum(f"{name}-{n}" in maps for name in servers for n in range(5)) == 15, f"nothing was lost: {maps}")
+    status = store_status(front)
+    check(status.count(" leader ") == 1 and status.count(" follower ") == 2, f"one leads, two follow: {status}")
+    fewer = front.run("up", "--api-servers", "1", ok=False)
+    check(fewer.returncode != 0 and "member remove" in fewer.stderr, f"how there would be fewer: {fewer.stderr}")
+
+
 def networks(*filters):
     return subprocess.run(["ip", "-o", "link", "show", *filters], capture_output=True, text=True, check=True).stdout
 

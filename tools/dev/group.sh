@@ -1,18 +1,13 @@
 # Several api-servers on this machine: one group, one port for everybody (SO_REUSEPORT), a port of its own for each.
 # The first one's data is that of a cluster with one; the others join it, so that any cluster can grow.
 
-# How many there are: the first one, and a directory for each further one.
-api_server_count() {
-  local n=1
-  while [ -d "$COXSWAIN_HOME/api-server-$((n + 1))" ]; do n=$((n + 1)); done
-  printf '%s' "$n"
-}
-
-api_servers() { # their names, one a line
+# Their names, one a line: the first one, and a directory for each further one.
+api_servers() {
   local i
   say api-server
-  for ((i = 2; i <= $(api_server_count); i++)); do say "api-server-$i"; done
+  for i in {2..9}; do [ ! -d "$COXSWAIN_HOME/api-server-$i" ] || say "api-server-$i"; done
 }
+api_server_count() { api_servers | wc -l; }
 
 in_group() { [ "$(api_server_count)" -gt 1 ] || [ -f "$COXSWAIN_HOME/store/MEMBER" ]; }
 
@@ -41,7 +36,7 @@ group_prepare() {
   [[ $wanted =~ ^[1-9]$ ]] || fail "--api-servers must be a number from 1 to 9, not '$wanted'"
   [ "$wanted" -ge "$have" ] ||
     fail "there are $have api-servers; a member is taken away with 'coxctl store member remove', then its directory deleted"
-  for ((i = have + 1; i <= wanted; i++)); do mkdir -p "$COXSWAIN_HOME/api-server-$i"; done
+  for ((i = 2; $(api_server_count) < wanted; i++)); do mkdir -p "$COXSWAIN_HOME/api-server-$i"; done
 }
 
 member_id() { coxctl store member list 2>/dev/null | awk -v name="$1" '$2 == name && $3 != "removed" { print $1 }'; }

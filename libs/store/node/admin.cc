@@ -171,11 +171,27 @@ void Node::care_for_members() {
     }
     roster_->update(records);
     on_members_(roster_->records());
-    if (const Result<void> own = roster_->admit(self_.id, self_.data_id); !own.ok())
-      roster_->set_refusal(own.error().message);
   }
+  notice_removal(list);
   introduce_self(list);
   if (member_.raft().role() == raft::Role::kLeader) lead_members(list);
+}
+
+// Until it is out of the configuration its vote may be needed. That it is, it may never hear from a leader:
+// then from the others, who do not want to hear it any more.
+void Node::notice_removal(const MemberList& list) {
+  const MemberRecord* own = list.find(self_.id);
+  const bool wanted = own != nullptr && own->role == MemberRole::kRemoved;
+  const raft::Raft& raft = member_.raft();
+  const bool refused = raft.leader() == raft::kNobody && !roster_->refusal().empty();
+  if (!wanted || removed_ || (raft.configuration().contains(self_.id) && !refused)) return;
+  removed_ = true;
+  const std::string why =
+      "member " + std::to_string(self_.id) +
+      " was removed from this cluster; it can come back as a new member only (coxctl store "
+      "member add), with an empty data directory";
+  roster_->set_refusal(why);
+  if (on_removed_) on_removed_(why);
 }
 
 void Node::introduce_self(const MemberList& list) {

@@ -51,6 +51,7 @@ Node::Node(NodeOptions options)
       self_(std::move(options.self)),
       roster_(std::move(options.roster)),
       on_members_(std::move(options.on_members)),
+      on_removed_(std::move(options.on_removed)),
       on_event_(std::move(options.on_event)),
       clock_(*options.member.clock),
       member_(with_incarnation(std::move(options.member)), *this),

@@ -29,7 +29,9 @@ struct NodeOptions {
   MemberRecord self;               // as the others should know it; its role is theirs to say
   std::shared_ptr<Roster> roster;  // kept up to date; null: a group of one
   std::function<void(const std::vector<MemberRecord>&)> on_members;  // they changed; the node's thread
-  std::function<void(const std::string&)> on_event;                  // one line; the node's thread
+  std::function<void(const std::string&)>
+      on_removed;                                    // this one is a member no more; the node's thread, once
+  std::function<void(const std::string&)> on_event;  // one line; the node's thread
 };
 
 Result<std::unique_ptr<Store>> open_node(NodeOptions options);
@@ -125,6 +127,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   // admin.cc: the node's thread
   void care_for_members();
   void introduce_self(const MemberList& list);
+  void notice_removal(const MemberList& list);
   void lead_members(const MemberList& list);
   void answer_admin();
   void refuse_admin();
@@ -149,6 +152,8 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   const MemberRecord self_;
   const std::shared_ptr<Roster> roster_;
   const std::function<void(const std::vector<MemberRecord>&)> on_members_;
+  const std::function<void(const std::string&)> on_removed_;
+  bool removed_ = false;  // the node's thread: it was told
   const std::function<void(const std::string&)> on_event_;
   Clock& clock_;
   std::int64_t tick_at_ms_ = 0;                 // the node's thread

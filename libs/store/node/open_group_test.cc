@@ -76,6 +76,10 @@ class Cluster {
     out.certificate_path = pair.certificate_path;
     out.key_path = pair.key_path;
     out.election_timeout_ms = 300;
+    out.on_removed = [this](const std::string& why) {
+      const std::lock_guard lock(mutex_);
+      told_ += "removed: " + why + "\n";
+    };
     out.on_event = [this](const std::string& text) {
       const std::lock_guard lock(mutex_);
       told_ += text + "\n";
@@ -235,6 +239,7 @@ TEST_CASE("a group of one grows to three and shrinks again", "[open-group]") {
     return cluster[leader].stats().not_serving_reason.find("was removed from this cluster") !=
            std::string::npos;
   }));
+  CHECK(eventually([&] { return cluster.told("removed: member " + std::to_string(leader)); }));
   CHECK(cluster.promote(stays, leader).error().code == ErrorCode::kConflict);
   REQUIRE(cluster.put(stays, "two", "members").ok());
   cluster.close(leader);
