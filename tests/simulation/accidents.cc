@@ -24,7 +24,7 @@ void World::draw_mixture() {
       {0, [this] { campaign_one(); }},   {0, [this] { cut_leader_with_late_mail(); }},
       {0, [this] { break_disk(); }},     {0, [this] { fill_disk(); }},
       {0, [this] { jump_clock(); }},     {0, [this] { tick_in_bursts(); }},
-      {0, [this] { stop_ticks(); }},
+      {0, [this] { stop_ticks(); }},     {0, [this] { isolate_leader(); }},
   };
   for (Accident& accident : accidents_) accident.weight = chance(0.5) ? 0 : 1 + random_->below(8);
   if (damage_) accidents_.push_back({1 + random_->below(8), [this] { plant_damage(); }});
@@ -32,6 +32,7 @@ void World::draw_mixture() {
   accidents_.front().weight += 1;
   pause_us_ = between(10, 300) * kMs;
   if (chance(0.3)) short_reign_ = random_->unit();
+  if (chance(0.3)) torn_tail_ = random_->unit();
 }
 
 void World::accident() {
@@ -54,7 +55,12 @@ void World::crash(raft::MemberId id) {
   ++summary_.crashes;
   note("crash " + std::to_string(id));
   if (chance(0.5)) return member(id)->crash();
-  // In the middle of what it writes next, or when it has written nothing for a while.
+  crash_writing(id);
+}
+
+// In the middle of what it writes next, or when it has written nothing for a while.
+void World::crash_writing(raft::MemberId id) {
+  if (calm_ || !member(id)->up()) return;
   member(id)->crash_after(static_cast<std::int64_t>(random_->below(6)));
   at(60 * kMs, [this, id, life = member(id)->life()] {
     if (!calm_ && member(id)->up() && member(id)->life() == life) member(id)->crash();
@@ -121,6 +127,21 @@ void World::leave_leader_one_friend() {
   }
   if (chance(0.5)) at(between(1 * kMs, 40 * kMs), [this, id] { crash(id); });
   at(between(50 * kMs, 600 * kMs), [this] { heal(); });
+}
+
+// For longer than it may take to notice.
+void World::isolate_leader() {
+  Member* chief = leader();
+  if (chief == nullptr) return;
+  const raft::MemberId id = chief->raft().id();
+  const bool both = chance(0.7);  // else it is heard and hears nothing
+  note("isolate " + std::to_string(id));
+  for (const auto& [other, m] : members_) {
+    if (other == id) continue;
+    cut_.insert({other, id});
+    if (both) cut_.insert({id, other});
+  }
+  at(between(1200 * kMs, 1800 * kMs), [this] { heal(); });
 }
 
 // A leader that nobody can reach any more gets what was sent to it before: is it still followed?

@@ -97,7 +97,8 @@ bool Member::damage_value() {
 bool Member::add_key() {
   const store::Revision now = member_->state().snapshot().revision;
   if (now == 0) return false;
-  const auto key = std::make_shared<const store::Entry>("cold-none", "nobody wrote this", now, now, 1);
+  const auto key =
+      std::make_shared<const store::Entry>("cold-none", std::to_string(random_.next()), now, now, 1);
   const_cast<store::State&>(member_->state()).load(key);
   *const_cast<store::Applied&>(member_->applied()).content += hash_entry(*key);
   return true;

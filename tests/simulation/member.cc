@@ -122,6 +122,14 @@ bool Member::holds(raft::Index index, raft::Term term) const {
   return it != durable_.end() && it->second == term;
 }
 
+bool Member::would_replace(const raft::Message& message) const {
+  if (!up() || message.kind != raft::MessageKind::kAppend) return false;
+  return std::any_of(message.entries.begin(), message.entries.end(), [this](const raft::Entry& entry) {
+    const auto it = durable_.find(entry.index);
+    return it != durable_.end() && it->second != entry.term;
+  });
+}
+
 void Member::crash() {
   if (!up()) return;
   env_.crash_after(0);

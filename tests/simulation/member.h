@@ -67,7 +67,8 @@ class Member : private store::MemberHost {
   FaultyEngine& engine() { return *engine_; }
   // That of before the last step: what was counted in this step was counted by it, or by that of now.
   const raft::Configuration& configuration_before() const { return configuration_before_; }
-  bool holds(raft::Index index, raft::Term term) const;  // on disk
+  bool holds(raft::Index index, raft::Term term) const;    // on disk
+  bool would_replace(const raft::Message& message) const;  // other entries than are there
 
   // Damages it now; false: there is nothing to damage. Whatever was damaged before counts as found or gone.
   bool plant(Damage damage);

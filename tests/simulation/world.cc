@@ -155,6 +155,7 @@ void World::transmit(Envelope envelope, std::int64_t later_us) {
     if (!late && !reachable(envelope.message.from, envelope.message.to)) return;
     const raft::MemberId to = envelope.message.to;
     heard_[{to, envelope.message.from}] = now_;
+    if (chance(torn_tail_) && member(to)->would_replace(envelope.message)) crash_writing(to);
     member(to)->deliver(std::move(envelope));
   });
 }

@@ -107,6 +107,7 @@ class World : private Outside {
   void draw_mixture();
   void accident();
   void crash(raft::MemberId id);
+  void crash_writing(raft::MemberId id);
   void crash_one();
   void crash_leader();
   void power_cut();
@@ -117,6 +118,7 @@ class World : private Outside {
   void flush_one();
   void hand_over();
   void campaign_one();
+  void isolate_leader();
   void partition();
   void cut_one_way();
   void change_members();
@@ -161,7 +163,8 @@ class World : private Outside {
   double loss_ = 0;
   double duplication_ = 0;
   std::int64_t delay_us_ = 2000;
-  double short_reign_ = 0;              // leaders that fall as soon as they lead
+  double torn_tail_ = 0;    // members that fall while they replace what a leader of before left there
+  double short_reign_ = 0;  // leaders that fall as soon as they lead
   std::int64_t patience_us_ = 400'000;  // of clients
   std::int64_t late_most_us_ = 3'000'000;
   double late_ = 0;  // messages that come long after everything else

@@ -30,12 +30,13 @@ Result<void> CopiedState::write(const EngineBatch& rows) {
 }
 
 Result<EngineBatch> CheckedImage::next(std::size_t max_bytes) {
-  COX_ASSIGN_OR_RETURN(EngineBatch rows, image_->next(max_bytes));
-  if (raft::planted(raft::Mutant::kImageNotChecked)) return rows;
-  const Result<void> right = rows.empty() ? sum_.check(index_, term_) : sum_.add(rows);
-  if (right.ok()) return rows;
-  damaged_->store(true);
-  return right.error();
+  Result<EngineBatch> rows = image_->next(max_bytes);
+  if (rows.ok() && !raft::planted(raft::Mutant::kImageNotChecked)) {
+    const Result<void> right = rows->empty() ? sum_.check(index_, term_) : sum_.add(*rows);
+    if (!right.ok()) rows = right.error();
+  }
+  if (!rows.ok() && rows.error().code == ErrorCode::kCorruption) damaged_->store(true);
+  return rows;
 }
 
 }  // namespace coxswain::store

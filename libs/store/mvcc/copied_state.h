@@ -38,8 +38,8 @@ class CopiedState : public EngineCopy {
   StateSum sum_;
 };
 
-// On its way out: the last next() fails with kCorruption, and sets `damaged`, if it is not what it says that
-// it is. One thread.
+// On its way out: next() fails with kCorruption and sets `damaged` if the rows cannot be read, or are not
+// what they say that they are. One thread.
 class CheckedImage : public EngineImage {
  public:
   CheckedImage(std::unique_ptr<EngineImage> image, std::uint64_t index, std::uint64_t term,

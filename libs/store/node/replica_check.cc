@@ -90,7 +90,7 @@ void Member::set_different(raft::Index check) {
 // The others learn of it when this member's report is in the log. Its copy of the log is good, so it stays
 // until then, or for a while.
 void Member::leave_when_marked() {
-  if (!damaged() || health_ == Health::kStopped) return;
+  if (!damaged() || health_ == Health::kStopped || raft::planted(raft::Mutant::kDamagedServes)) return;
   const std::uint64_t waited = ticks_ - damage_tick_;
   if (waited % static_cast<std::uint64_t>(options_.raft.election_ticks) == 0)
     for (auto& [index, own] : own_checks_) own.reported = false;

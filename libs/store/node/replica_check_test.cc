@@ -257,6 +257,29 @@ std::vector<EngineBatch> rows_of(const Engine& engine) {
   }
 }
 
+TEST_CASE("a state is sent as it was applied, or its member is told") {
+  Trio trio;
+  REQUIRE(trio.write(1, "k", "v").ok());
+  trio.run(10);
+  const bool wrong = GENERATE(false, true);
+  const std::shared_ptr<Engine>& engine = trio.engine(1);
+  if (wrong) {
+    EngineWrite row = row_of(*engine, Family::kVersions, "k");
+    row.value->back() = 'w';
+    REQUIRE(engine->write({row}).ok());
+  }
+  const Applied& applied = trio.member(1).applied();
+  const auto damaged = std::make_shared<std::atomic<bool>>(false);
+  CheckedImage image(engine->image().value(), applied.index, applied.term, damaged);
+  Result<EngineBatch> rows = image.next(1 << 20);
+  REQUIRE(rows.ok());
+  if (!rows->empty()) rows = image.next(1 << 20);
+  CHECK(rows.ok() == !wrong);
+  CHECK(*damaged == wrong);
+  if (wrong) trio.member(1).distrust("what is stored is not what was applied");
+  CHECK((trio.member(1).health() == Health::kStopped) == wrong);
+}
+
 TEST_CASE("a copied state that is not whole is known by what it adds up to") {
   Trio trio;
   for (int i = 0; i < 5; ++i) REQUIRE(trio.write(1, "k" + std::to_string(i), "v").ok());
