@@ -63,6 +63,10 @@ Result<std::unique_ptr<store::Store>> open_etcd(const ServerOptions& options) {
 
 }  // namespace
 
+bool may_share_store(const ServerOptions& options) {
+  return is_etcd(options) || !options.initial_cluster.empty();
+}
+
 Result<std::vector<store::GroupMember>> parse_initial_cluster(const std::string& text) {
   std::vector<store::GroupMember> members;
   for (const std::string& part : split(text, ',')) {

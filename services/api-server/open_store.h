@@ -10,6 +10,9 @@
 
 namespace coxswain::apiserver {
 
+// Whether other api-servers may have the same store.
+bool may_share_store(const ServerOptions& options);
+
 Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options,
                                                  const ServerCertificates& certificates,
                                                  const std::string& advertise_address);

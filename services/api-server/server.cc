@@ -166,7 +166,7 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   registry_options.settings = settings;
   registry_options.advertise_address = advertise;
   registry_options.event_ttl_ms = options.event_ttl_s * 1000;
-  registry_options.several_servers = !options.initial_cluster.empty();
+  registry_options.several_servers = may_share_store(options);
   registry_options.store_admin = store::admin_of(*store);
   registry_options.kubelet_client.ca_pem_path = certificates.ca.certificate_path;
   registry_options.kubelet_client.certificate_pem_path = certificates.kubelet_client.certificate_path;

@@ -145,6 +145,9 @@ def test_two_api_servers_on_one_etcd(s):
             with concurrent.futures.ThreadPoolExecutor(8) as pool:
                 statuses = list(pool.map(lambda n: (s, other)[n % 2].put_map("only-one", {}).status, range(8)))
             equal(sorted(statuses), [201] + [409] * 7, "one of all creates it")
+            service = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
+            wait_until("the kubernetes Service leads to both", 30, lambda: {str(s.port), str(other.port)} <= {
+                str(p["port"]) for slice in s.call("GET", service).json()["items"] for p in slice["ports"]})
         finally:
             other.stop()
             other.remove()

@@ -378,7 +378,7 @@ TEST_CASE("another etcd, or an older one, at the same place is not served") {
   CHECK(value_in(*store, "a") == "1");
   // Nor when somebody else begins anew in it.
   const auto other = open_etcd_store(options).value();
-  REQUIRE(soon([&] { return store->stats().not_serving_reason.find("another etcd") != std::string::npos; }));
+  REQUIRE(soon([&] { return store->stats().not_serving_reason.find("made anew") != std::string::npos; }));
 }
 
 TEST_CASE("an etcd that went back is not served: revisions would be used twice") {

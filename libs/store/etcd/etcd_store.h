@@ -163,7 +163,8 @@ class EtcdStore : public Store, private Client::Events {
   Phase phase_ = Phase::kApart;
   std::uint64_t session_ = 0;  // which connection this is
   std::uint64_t cluster_ = 0;
-  Revision goal_ = 0;  // where etcd was when this connection began
+  std::string format_;  // what the format key says
+  Revision goal_ = 0;   // where etcd was when this connection began
   bool must_load_ = true;
   int permanent_failures_ = 0;  // one after the other, before the first success
   struct Load {

@@ -96,11 +96,16 @@ Result<LastWords> decode_last_words(std::string_view bytes) {
   return out;
 }
 
-std::string encode_format() { return std::string(kFormat) + std::to_string(kFormatVersion); }
+std::string encode_format(std::string_view identity) {
+  return std::string(kFormat) + std::to_string(kFormatVersion) + " " + std::string(identity);
+}
 
 Result<void> check_format(std::string_view value) {
-  const auto version =
-      value.substr(0, kFormat.size()) == kFormat ? parse_int64(value.substr(kFormat.size())) : std::nullopt;
+  std::optional<std::int64_t> version;
+  if (has_prefix(value, kFormat)) {
+    value.remove_prefix(kFormat.size());
+    version = parse_int64(value.substr(0, value.find(' ')));
+  }
   if (!version.has_value()) {
     return make_error(ErrorCode::kInvalidArgument,
                       "its format key was not written by Coxswain: choose another --etcd-prefix");

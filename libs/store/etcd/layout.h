@@ -34,8 +34,9 @@ struct LastWords {
 std::string encode_last_words(const LastWords& words);
 Result<LastWords> decode_last_words(std::string_view bytes);  // kCorruption
 
-// PREFIX/meta/format: which layout this is. Its create_revision is the store's revision 0.
-std::string encode_format();
+// PREFIX/meta/format: which layout this is, and which store: `identity` is a random word. Its create_revision
+// is the store's revision 0.
+std::string encode_format(std::string_view identity);
 // kInvalidArgument: a newer release wrote it, or somebody else did.
 Result<void> check_format(std::string_view value);
 

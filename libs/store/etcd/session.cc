@@ -109,20 +109,21 @@ Result<void> EtcdStore::accept_format(const RangeResponse& answer) {
   if (copy_.loaded()) {
     const std::string restart = ": if that is meant, restart this process";
     if (answer.header.cluster_id != cluster_) return refuse("this is another etcd than before" + restart);
-    if (answer.kvs.front().create_revision != copy_.base())
+    if (answer.kvs.front().value != format_ || answer.kvs.front().create_revision != copy_.base())
       return refuse("what is below " + options_.prefix + " was made anew" + restart);
     if (answer.header.revision < copy_.applied())
       return refuse("it went back from revision " + std::to_string(copy_.applied()) + " to " +
                     std::to_string(answer.header.revision) + ", as a restored backup does" + restart);
   }
   cluster_ = answer.header.cluster_id;
+  format_ = answer.kvs.front().value;
   return {};
 }
 
 void EtcdStore::create_format() {
   TxnRequest request;
   request.compare_all_absent(layout_.everything());
-  request.then_put(layout_.format(), encode_format());
+  request.then_put(layout_.format(), encode_format(make_uuid(system_random())));
   request.else_range({layout_.format()});
   client_.call(kTxnPath, request.bytes(), expect<TxnResponse>(decode_txn, [this](const TxnResponse& answer) {
                  const bool foreign =

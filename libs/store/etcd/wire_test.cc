@@ -134,8 +134,9 @@ TEST_CASE("etcd: values carry who wrote them and where the revision goes") {
 }
 
 TEST_CASE("etcd: whose format it is") {
-  CHECK(check_format(encode_format()).ok());
-  CHECK(check_format("coxswain etcd store 2").error().message.find("newer release") != std::string::npos);
+  CHECK(check_format(encode_format("a-b")).ok());
+  CHECK_FALSE(check_format("coxswain etcd store 1x a-b").ok());
+  CHECK(check_format("coxswain etcd store 2 a").error().message.find("newer release") != std::string::npos);
   CHECK(check_format("k8s").error().message.find("not written by Coxswain") != std::string::npos);
 }
 
