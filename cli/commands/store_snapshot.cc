@@ -132,6 +132,11 @@ api::Status status_of(const http::ClientResponse& response) {
 
 // ---- restore ----
 
+Result<void> make_durable_dir(const std::string& dir) {
+  COX_RETURN_IF_ERROR(store::posix_env().make_dir(dir));
+  return store::posix_env().sync_dir((fs::absolute(dir) / "..").string());
+}
+
 // 1=HOST:PORT,2=HOST:PORT
 Result<std::vector<store::GroupMember>> parse_members(const std::string& list) {
   std::vector<store::GroupMember> members;
@@ -232,8 +237,7 @@ int run_snapshot_restore(const StoreOptions& options) {
   auto members = parse_members(options.initial_cluster);
   if (!members.ok()) return fail(members.error());
   restore.members = *std::move(members);
-  if (const Result<void> made = store::posix_env().make_dir(options.data_dir); !made.ok())
-    return fail(made.error());
+  if (const Result<void> made = make_durable_dir(options.data_dir); !made.ok()) return fail(made.error());
   const auto opened = store::Restore::open(restore);
   if (!opened.ok()) return fail(opened.error());
   Progress progress("restoring");

@@ -288,11 +288,9 @@ void route(const CallPtr& call, std::string_view below) {
     return respond_status(call, api::method_not_allowed({"", "store/v1/" + path[0]}, request.method));
   store::StoreAdmin* admin = call->core.options.store_admin;
   if (admin == nullptr) {
-    return respond_status(
-        call,
-        {501, "NotImplemented",
-         "the store of this api-server is not the built-in replicated one: an external etcd has etcdctl "
-         "for this, and a store in memory has neither members nor snapshots"});
+    return respond_status(call, {501, "NotImplemented",
+                                 "the store of this api-server is not the built-in one, and has tools of its "
+                                 "own: etcdctl, if it is an etcd"});
   }
   const std::optional<std::uint64_t> number = id.empty() ? std::nullopt : parse_uint64(id);
   if (!id.empty() && (!number.has_value() || *number == 0))

@@ -132,6 +132,7 @@ Result<std::unique_ptr<TlsTransport>> open_transport(const GroupStoreOptions& op
   peer.data_id = identity.data_id;
   peer.listen_address = options.listen_address;
   peer.port = split_address(self.peer_address).port;
+  peer.mail_silence_ms = options.election_timeout_ms;
   peer.tls = {options.ca_path, options.certificate_path, options.key_path};
   peer.admit = [roster](raft::MemberId id, std::uint64_t data_id) { return roster->admit(id, data_id); };
   peer.on_refusal = [roster, tell = options.on_event](const std::string& why) {

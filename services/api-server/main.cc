@@ -34,8 +34,7 @@ void add_store_options(CLI::App& app, coxswain::apiserver::ServerOptions& option
   app.add_option("--etcd-keyfile", options.etcd_key_path, "Its private key");
 }
 
-// Of the built-in store, alone or in a group.
-void add_member_options(CLI::App& app, coxswain::apiserver::ServerOptions& options) {
+void add_group_options(CLI::App& app, coxswain::apiserver::ServerOptions& options) {
   app.add_option("--initial-cluster", options.initial_cluster,
                  "All members of the store's group as ID=HOST:PORT,... (default: this api-server is alone)");
   app.add_option("--member-id", options.member_id, "Which of them this one is");
@@ -51,17 +50,19 @@ void add_member_options(CLI::App& app, coxswain::apiserver::ServerOptions& optio
                  "How long members wait for their leader; the same for all")
       ->check(CLI::Range(100, 60'000))
       ->capture_default_str();
-  const auto log_option = [&app](const char* name, std::uint64_t& value, std::uint64_t least,
-                                 const char* what) {
+}
+
+void add_log_options(CLI::App& app, coxswain::apiserver::ServerOptions& options) {
+  const auto add = [&app](const char* name, std::uint64_t& value, std::uint64_t least, const char* what) {
     app.add_option(name, value, what)->check(CLI::Range(least, std::uint64_t{1} << 30));
   };
-  log_option("--store-log-segment-bytes", options.store_log_segment_bytes, 4 << 10,
-             "Size of each file of the store's log (default 16 MiB)");
-  log_option("--store-checkpoint-log-bytes", options.store_checkpoint_log_bytes, 4 << 10,
-             "Flush the state and shorten the log when it has grown by this (default 32 MiB)");
-  log_option("--store-keep-entries", options.store_keep_entries, 1,
-             "Log entries kept for members that were away; who is further behind gets the whole state "
-             "(default 20000)");
+  add("--store-log-segment-bytes", options.store_log_segment_bytes, 4 << 10,
+      "Size of each file of the store's log (default 16 MiB)");
+  add("--store-checkpoint-log-bytes", options.store_checkpoint_log_bytes, 4 << 10,
+      "Flush the state and shorten the log when it has grown by this (default 32 MiB)");
+  add("--store-keep-entries", options.store_keep_entries, 1,
+      "Log entries kept for members that were away; who is further behind gets the whole state "
+      "(default 20000)");
 }
 
 }  // namespace
@@ -96,7 +97,8 @@ int main(int argc, char** argv) {
       "--shared-port", options.shared_port,
       "One more HTTPS port, which the other api-servers of this machine listen on, too: whoever lives "
       "answers. Kubeconfigs lead there");
-  add_member_options(app, options);
+  add_group_options(app, options);
+  add_log_options(app, options);
   app.add_option("--log-level", log_level, "debug, info, warning or error")->capture_default_str();
   CLI::App* issue =
       app.add_subcommand("issue-node", "Make the certificates and the kubeconfig of one more node");

@@ -136,7 +136,8 @@ class Checker:
             if op.outcome == "refused" and op.reason not in ("AlreadyExists", "Conflict", "NotFound"):
                 self.wrong("answers", f"{describe(op)} makes no sense")
             change = self.changes.get(op.revision)
-            if op.outcome == "ok" and op.kind == "get" and (change is None or (change.key, change.value) != (op.key, op.seen)):
+            known = change is not None and (change.key, change.value) == (op.key, op.seen)
+            if op.outcome == "ok" and op.kind == "get" and not known:
                 self.wrong("no inventions", f"{describe(op)} saw {op.seen}, which was never that")
             if op.outcome != "ok" or op.kind not in ("create", "update", "put"):
                 continue
@@ -151,7 +152,8 @@ class Checker:
             if acknowledged and (key, expect) not in deleted:
                 self.wrong("no lost write", f"{acknowledged[0].id} deleted revision {expect} of {key}, and no watcher saw it")
             if len(acknowledged) > 1:
-                self.wrong("exactly once", f"{acknowledged[0].id} and {acknowledged[1].id} both deleted revision {expect} of {key}")
+                self.wrong("exactly once", f"{acknowledged[0].id} and {acknowledged[1].id} both deleted revision {expect} "
+                           f"of {key}")
 
     # --- the state as of a revision ------------------------------------------------------------
     def state_at(self, key, revision):
@@ -208,7 +210,8 @@ class Checker:
                 self.wrong("watch gaps", f"{stream.watcher} went from {stream.start} to {stream.reached()} without {revision}")
                 return
         if not stream.last:
-            self.wrong("watch resume", f"{stream.watcher} lost its place at {stream.reached()}, long before it may be forgotten")
+            self.wrong("watch resume", f"{stream.watcher} lost its place at {stream.reached()}, long before it may be "
+                       "forgotten")
             return
         missing = [r for r in revisions[end:] if stream.only in ("", self.changes[r].key)]
         if missing and missing[0] <= self.history.final_revision:

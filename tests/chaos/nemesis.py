@@ -3,17 +3,20 @@
 A fault is a generator: up to its `yield` it is done, behind it it is undone. Roles (the leader, a follower) are looked up
 when the fault strikes; everything else - which faults, when, for how long, which of the followers - is the seed's.
 """
+import os
 import random
+import shutil
 import signal
 import time
 from dataclasses import dataclass, field
 
-FAULTS = {}
+FAULTS = {}   # name -> (generator, shortest and longest duration in s)
+PLANTED = {}  # what no store survives: for proving that the checker sees it
 
 
-def fault(shortest_s, longest_s):
+def fault(shortest_s, longest_s, kinds=None):
     def register(function):
-        FAULTS[function.__name__.replace("_", "-")] = (function, shortest_s, longest_s)
+        (FAULTS if kinds is None else kinds)[function.__name__.replace("_", "-")] = (function, shortest_s, longest_s)
         return function
     return register
 
@@ -75,9 +78,10 @@ def draw(seed, seconds, only=""):
     chosen = [only] if only else chosen
     strikes = []
     for i, name in enumerate(chosen):
-        _, shortest, longest = FAULTS[name]
+        _, shortest, longest = {**FAULTS, **PLANTED}[name]
         at = rng.uniform(0.1, 0.25 if i == 0 else 0.6) * seconds
-        strikes.append(Strike(name, at, min(rng.uniform(shortest, longest), max(0.2, seconds * 0.9 - at)), rng.randrange(1 << 30)))
+        lasts = min(rng.uniform(shortest, longest), max(0.2, seconds * 0.9 - at))
+        strikes.append(Strike(name, at, lasts, rng.randrange(1 << 30)))
     return sorted(strikes, key=lambda strike: strike.at_s)
 
 
@@ -90,7 +94,7 @@ def inflict(cluster, strikes, seconds):
         time.sleep(max(0.0, began + at_s - time.monotonic()))
         if strike.generator is None:
             world = World(cluster, random.Random(strike.seed), marks)
-            strike.generator = FAULTS[strike.name][0](world)
+            strike.generator = {**FAULTS, **PLANTED}[strike.name][0](world)
             next(strike.generator)
         else:
             next(strike.generator, None)
@@ -300,3 +304,21 @@ def replace_member(world):
     world.cluster.wait_ready(20)
     world.cluster.replace(world.anyone())
     yield
+
+
+# --- planted ----------------------------------------------------------------------------------------------
+@fault(1.0, 1.5, PLANTED)
+def old_disks(world):
+    """Every member gets back its disk of a moment ago."""
+    members = world.cluster.members
+    for member in members:
+        member.kill()
+        shutil.copytree(member.data, member.home / "old")
+        world.cluster.start(member.slot)
+    yield
+    for member in members:
+        member.kill()
+    for member in members:
+        shutil.rmtree(member.data)
+        os.rename(member.home / "old", member.data)
+        world.cluster.start(member.slot)

@@ -2,6 +2,7 @@
 import http.client
 import json
 import pathlib
+import re
 import shutil
 import statistics
 import time
@@ -16,6 +17,7 @@ from history import WRITES, History
 from network import Network
 
 WRITERS, WATCHERS = 8, 8
+ALL_KINDS = len(nemesis.FAULTS)
 KEYS = [f"key-{i}" for i in range(12)]
 FRESH_EVERY = 16       # schedules with one cluster; then a new one, with empty disks
 RECOVERY_S = 15        # from the end of all faults to three members that serve and take writes
@@ -45,6 +47,14 @@ class Load:
         wait_until("the watchers", 10, lambda: all(w.streams for w in self.watchers), 0.01)
         for writer in self.writers:
             writer.start()
+
+    def recover(self):
+        """Until every server is ready and takes a write: how long, in s."""
+        began = time.monotonic()
+        self.settings.cluster.wait_ready(RECOVERY_S)
+        for slot in self.settings.slots:
+            self.write_last(self.settings.keys[0], slot)
+        return time.monotonic() - began
 
     def end(self):
         """The last writes, through every server; then everybody must come to see the same."""
@@ -104,11 +114,18 @@ class Numbers:
     """What is measured over all schedules; what a fault costs, where it was the only one."""
 
     def __init__(self):
-        self.after = {}  # mark -> [ms until a write that began after it was acknowledged]
+        self.after = {}  # what -> [ms]
         self.operations, self.answered, self.load_s = 0, 0, 0.0
+        self.states, self.elections = 0, 0
 
     def rate(self):
         return self.answered / max(self.load_s, 0.001)
+
+    def read_logs(self, cluster):
+        """What members said of themselves; once, when the cluster is over."""
+        logs = [member.log.read_text(errors="replace") for member in cluster.members]
+        self.states += sum(log.count("took over the state of another member") for log in logs)
+        self.elections += len({term for log in logs for term in re.findall(r"member \d+ leads in term (\d+)", log)})
 
     def note(self, history, marks, answered, load_s):
         self.operations += len(history.ops)
@@ -118,26 +135,22 @@ class Numbers:
         for mark in marks:
             ended = next((ended for ended, began in acknowledged if began > mark.at), None)
             if ended is not None:
-                self.after.setdefault(mark.name, []).append((ended - mark.at) / 1e6)
+                self.after.setdefault(f"{mark.name}, the next acknowledged write", []).append((ended - mark.at) / 1e6)
 
     def print(self):
         print(f"{self.operations} operations; {self.answered} answered in {self.load_s:.0f} s of load: {self.rate():.0f}/s")
+        print(f"{self.elections} elections; members were given the whole state {self.states} times")
         for name, gaps in sorted(self.after.items()):
             gaps.sort()
-            print(f"{name} -> next acknowledged write: n={len(gaps)}, p50 {statistics.median(gaps):.0f} ms, "
+            print(f"{name}: n={len(gaps)}, p50 {statistics.median(gaps):.0f} ms, "
                   f"p99 {gaps[min(len(gaps) - 1, int(len(gaps) * 0.99))]:.0f} ms, longest {gaps[-1]:.0f} ms")
 
 
 def longest_gap_ms(history, began, ended):
     """Of acknowledged writes, while there was load."""
-    at = [began, *sorted(op.ended for op in history.ops if op.kind in WRITES and op.outcome == "ok" and op.ended < ended), ended]
+    acknowledged = [op.ended for op in history.ops if op.kind in WRITES and op.outcome == "ok" and op.ended < ended]
+    at = [began, *sorted(acknowledged), ended]
     return max(b - a for a, b in zip(at, at[1:])) / 1e6
-
-
-def recover(cluster):
-    began = time.monotonic()
-    cluster.wait_ready(RECOVERY_S)
-    return time.monotonic() - began
 
 
 def one_schedule(cluster, seed, strikes, options, numbers):
@@ -150,16 +163,17 @@ def one_schedule(cluster, seed, strikes, options, numbers):
         began = time.monotonic_ns()
         marks = nemesis.inflict(cluster, strikes, options.seconds)
         ended = time.monotonic_ns()
-        recovery_s = recover(cluster)
+        recovery_s = load.recover()
         load.end()
         answered = [op for op in load.history.ops if op.began < ended and op.outcome in ("ok", "refused", "failed")]
         rate = len(answered) / ((ended - began) / 1e9)
         violations = check_history(load.history)
+        numbers.after.setdefault("all healed, a write through every member", []).append(recovery_s * 1000)
         numbers.note(load.history, marks if len(strikes) == 1 else [], len(answered), (ended - began) / 1e9)
         resumed = sum(w.resumed for w in load.watchers)
         outcomes = Counter(op.outcome for op in load.history.ops)
-        story = (f"{len(load.history.ops)} ops ({outcomes['failed']} failed, {outcomes['unknown']} unknown), {rate:.0f}/s, gap {longest_gap_ms(load.history, began, ended):.0f} ms, "
-                 f"healed in {recovery_s:.1f} s, {resumed} watches resumed")
+        story = (f"{len(load.history.ops)} ops ({outcomes['failed']} failed, {outcomes['unknown']} unknown), {rate:.0f}/s, "
+                 f"gap {longest_gap_ms(load.history, began, ended):.0f} ms, healed in {recovery_s:.1f} s, {resumed} watches resumed")
     except (Failure, OSError, http.client.HTTPException) as error:
         violations.append(f"progress: {error}")
     finally:
@@ -196,8 +210,9 @@ def new_cluster(options, network, n):
     return cluster
 
 
-def remove(cluster):
+def remove(cluster, numbers):
     cluster.stop_all()
+    numbers.read_logs(cluster)
     cluster.unmount()
     shutil.rmtree(cluster.work, ignore_errors=True)
 
@@ -210,10 +225,10 @@ def run_all(options):
     for seed in range(options.first, options.first + options.schedules):
         if cluster is None or age >= FRESH_EVERY:
             if cluster is not None:
-                remove(cluster)
+                remove(cluster, numbers)
             cluster, age = new_cluster(options, network, seed), 0
         age += 1
-        strikes = nemesis.draw(seed, options.seconds, options.only)
+        strikes = nemesis.draw(seed, options.seconds, options.plant if options.plant in nemesis.PLANTED else options.only)
         story, violations, load = one_schedule(cluster, seed, strikes, options, numbers)
         print(f"seed {seed}: {' '.join(map(str, strikes))} | {story} | {'FAILED' if violations else 'ok'}", flush=True)
         if options.verbose:
@@ -227,14 +242,22 @@ def run_all(options):
             print(f"    kept in {keep(cluster, load, seed, strikes, violations, options.results)}; again: "
                   f"./dev chaos --schedules 1 --from {seed}", flush=True)
             network.heal()
-            remove(cluster)
+            remove(cluster, numbers)
             cluster = None
     if cluster is not None:
-        remove(cluster)
+        remove(cluster, numbers)
     numbers.print()
     print(f"{options.schedules - len(failed)} of {options.schedules} schedules passed in {time.monotonic() - began:.0f} s"
           + (f"; failed: {' '.join(map(str, failed))}" if failed else ""))
+    return 1 if failed or not was_hard_enough(numbers, options) else 0
+
+
+def was_hard_enough(numbers, options):
+    """Whether what was found, or not, means something."""
     if numbers.rate() < LEAST_RATE:
         print(f"too little load to prove anything: {numbers.rate():.0f} requests/s, wanted {LEAST_RATE}")
-        return 1
-    return 1 if failed else 0
+        return False
+    if options.schedules >= ALL_KINDS and not options.only and numbers.states == 0:
+        print("no member ever needed the whole state of another one")
+        return False
+    return True

@@ -324,6 +324,9 @@ bool Member::write(std::size_t operation, const store::Txn& txn, std::string val
                            outside_.finished(operation, false, 0, false, value);
                          return;
                        }
+                       if (!member_->damage().empty())
+                         fail("damage is not served",
+                              "member " + std::to_string(id_) + " answers for a write");
                        const bool wrote = result->succeeded && result->entries.front() != nullptr;
                        outside_.finished(operation, true, result->revision, wrote, value);
                      }});
@@ -337,6 +340,8 @@ bool Member::read(std::size_t operation, const std::string& key) {
   work([&] {
     member_->read_barrier([this, operation, key](const Result<void>& ready) {
       if (!ready.ok()) return outside_.finished(operation, false, 0, false, "");
+      if (!member_->damage().empty())
+        fail("damage is not served", "member " + std::to_string(id_) + " answers a read of " + key);
       store::Revision revision = 0;
       store::Revision compacted = 0;
       const store::EntryPtr found = member_->state().find(key, &revision, &compacted);

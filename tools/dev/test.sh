@@ -23,6 +23,12 @@ test_sanitized() {
     ctest --test-dir "$dir" --output-on-failure --no-tests=error -L unit --timeout 600 "$@"
 }
 
+# Real processes under faults. A machine that cannot do it says so, and that is a failure here: it was asked for.
+test_chaos() {
+  build_all api-server
+  python3 tests/chaos/run.py --api-server "$BUILD_DIR/bin/api-server" "$@"
+}
+
 test_fuzz() {
   local seconds=${1:-} dir=$COXSWAIN_ROOT/build-fuzz target name
   [[ "$seconds" =~ ^[0-9]+$ ]] || fail "usage: ./dev fuzz SECONDS"

@@ -210,7 +210,8 @@ void Member::send_again(bool everything) {
 }
 
 void Member::read_barrier(ReadDone done) {
-  if (damaged()) return done(make_error(ErrorCode::kUnavailable, damage_));
+  if (damaged() && !raft::planted(raft::Mutant::kDamagedServes))
+    return done(make_error(ErrorCode::kUnavailable, damage_));
   if (health_ == Health::kStopped) return done(make_error(ErrorCode::kUnavailable, reason_));
   const std::uint64_t context = next_read_++;
   reads_[context] = {std::move(done), std::nullopt, ticks_, ticks_};
@@ -230,7 +231,6 @@ void Member::step(std::vector<raft::Message> messages) {
   }
   turn();
   follow_leader();
-  leave_when_marked();
 }
 
 void Member::hand_over(raft::MemberId to) {
@@ -298,6 +298,8 @@ void Member::install(raft::Message message, std::unique_ptr<CopiedState> copy) {
 void Member::tick() {
   if (health_ == Health::kStopped) return;
   ++ticks_;
+  leave_when_marked();
+  if (health_ == Health::kStopped) return;
   raft_->tick();
   give_up();
   ask_again(false);

@@ -287,7 +287,20 @@ void Node::tick() {
   tick_at_ms_ = std::max(tick_at_ms_ + tick_ms_, clock_.now_ms() + tick_ms_ / 2);
 }
 
+void Node::installed(const Applied& applied) {
+  noticed("took over the state of another member, as of entry " + std::to_string(applied.index));
+}
+
+void Node::tell_leader() {
+  const raft::Raft& raft = member_.raft();
+  if (transport_ == nullptr || raft.leader() == told_leader_) return;
+  told_leader_ = raft.leader();
+  const std::string who = told_leader_ == raft::kNobody ? "nobody" : "member " + std::to_string(told_leader_);
+  noticed(who + " leads in term " + std::to_string(raft.term()));
+}
+
 void Node::publish_status() {
+  tell_leader();
   const raft::Raft& raft = member_.raft();
   const std::int64_t log_bytes = member_.log_bytes();
   const std::lock_guard lock(mutex_);

@@ -101,6 +101,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   void send(raft::Message message) override;
   void flush_engine() override;
   void health_changed(Health health, const std::string& reason) override;
+  void installed(const Applied& applied) override;
   void noticed(const std::string& what) override;
 
   // Transport::Receiver: the transport's threads.
@@ -133,6 +134,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   Batch take_proposals();  // mutex_ held
   void work(Mail mail);
   void tick();
+  void tell_leader();
   void publish_status();
 
   void run_flushes();  // the flush thread
@@ -149,13 +151,14 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   const std::function<void(const std::vector<MemberRecord>&)> on_members_;
   const std::function<void(const std::string&)> on_event_;
   Clock& clock_;
-  std::int64_t tick_at_ms_ = 0;       // the node's thread
-  Revision members_version_ = -1;     // the node's thread: of the list that was told last
-  raft::Configuration members_told_;  // the node's thread
-  std::int64_t introduce_at_ms_ = 0;  // the node's thread: not before
-  std::atomic<bool> alone_{false};    // nobody else can write: the only voter, and it leads
-  std::atomic<bool> damaged_{false};  // what is here must not be read; `reason_` says why
-  Member member_;                     // the node's thread, but for what everybody may read
+  std::int64_t tick_at_ms_ = 0;                 // the node's thread
+  Revision members_version_ = -1;               // the node's thread: of the list that was told last
+  raft::Configuration members_told_;            // the node's thread
+  raft::MemberId told_leader_ = raft::kNobody;  // the node's thread
+  std::int64_t introduce_at_ms_ = 0;            // the node's thread: not before
+  std::atomic<bool> alone_{false};              // nobody else can write: the only voter, and it leads
+  std::atomic<bool> damaged_{false};            // what is here must not be read; `reason_` says why
+  Member member_;                               // the node's thread, but for what everybody may read
   const State& state_;
   const std::shared_ptr<Hub> hub_;
   const std::shared_ptr<const History> history_;

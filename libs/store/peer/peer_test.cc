@@ -208,7 +208,7 @@ TEST_CASE("strangers are refused, with words that help") {
 struct Rogue {
   Rogue(Authority& authority, const PeerAddress& at)
       : tls(load_peer_tls(authority.issue(member_name(2))).value()),
-        stream(tls->connect(at.host, at.port, 2000).value()) {}
+        stream(tls->connect(at.host, at.port, 2000, 2000).value()) {}
   void hello(Purpose purpose, MemberId from = 2) {
     REQUIRE(stream->write(frame(encode_hello({purpose, "blue", from, 0, 1}))).ok());
   }

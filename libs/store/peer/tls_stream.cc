@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -20,6 +21,8 @@ namespace coxswain::store {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr std::int64_t kSilenceMs = 10'000;  // of whoever connected to us
 
 std::string openssl_error() {
   const unsigned long code = ERR_get_error();
@@ -63,10 +66,10 @@ std::vector<std::string> names(X509* certificate, int nid) {
 // The socket does not block; every wait is a poll with a deadline, so that shut() and time-outs are felt.
 class Stream : public TlsStream {
  public:
-  Stream(SSL_CTX* context, Socket socket, std::int64_t timeout_ms)
+  Stream(SSL_CTX* context, Socket socket, std::int64_t timeout_ms, std::int64_t silence_ms)
       : socket_(std::move(socket)), ssl_(SSL_new(context)), timeout_ms_(timeout_ms) {
     const int on = 1;
-    const int most_ms = 10'000;  // unacknowledged data: the other side is gone
+    const int most_ms = static_cast<int>(silence_ms);
     ::setsockopt(socket_.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     ::setsockopt(socket_.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, &most_ms, sizeof most_ms);
     ::setsockopt(socket_.fd(), SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
@@ -195,7 +198,7 @@ class Peers : public TlsPeers {
   }
 
   Result<std::unique_ptr<TlsStream>> connect(const std::string& host, std::uint16_t port,
-                                             std::int64_t timeout_ms) override {
+                                             std::int64_t timeout_ms, std::int64_t silence_ms) override {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
@@ -204,19 +207,20 @@ class Peers : public TlsPeers {
     const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, &::freeaddrinfo);
     Result<Socket> socket = make_error(ErrorCode::kUnavailable, host + " has no address");
     for (const addrinfo* at = found; at != nullptr && !socket.ok(); at = at->ai_next)
-      socket = connect_to(*at, timeout_ms);
+      socket = connect_to(*at, std::min(timeout_ms, silence_ms));
     if (!socket.ok()) return std::move(socket).error();
-    return finish(*std::move(socket), timeout_ms, false);
+    return finish(*std::move(socket), timeout_ms, silence_ms, false);
   }
 
   Result<std::unique_ptr<TlsStream>> accept(int fd, std::int64_t timeout_ms) override {
     ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
-    return finish(Socket(fd), timeout_ms, true);
+    return finish(Socket(fd), timeout_ms, kSilenceMs, true);
   }
 
  private:
-  Result<std::unique_ptr<TlsStream>> finish(Socket socket, std::int64_t timeout_ms, bool server) {
-    auto stream = std::make_unique<Stream>(context_, std::move(socket), timeout_ms);
+  Result<std::unique_ptr<TlsStream>> finish(Socket socket, std::int64_t timeout_ms, std::int64_t silence_ms,
+                                            bool server) {
+    auto stream = std::make_unique<Stream>(context_, std::move(socket), timeout_ms, silence_ms);
     COX_RETURN_IF_ERROR(stream->handshake(server));
     return std::unique_ptr<TlsStream>(std::move(stream));
   }

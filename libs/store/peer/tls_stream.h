@@ -36,8 +36,10 @@ class TlsStream {
 class TlsPeers {  // certificates, loaded once
  public:
   virtual ~TlsPeers() = default;
+  // `silence_ms`: the connection is over when the other machine acknowledges nothing for so long. TCP itself
+  // would try again ever more rarely, and go on late after a network that was broken for a while.
   virtual Result<std::unique_ptr<TlsStream>> connect(const std::string& host, std::uint16_t port,
-                                                     std::int64_t timeout_ms) = 0;
+                                                     std::int64_t timeout_ms, std::int64_t silence_ms) = 0;
   virtual Result<std::unique_ptr<TlsStream>> accept(int fd, std::int64_t timeout_ms) = 0;  // takes `fd`
 };
 

@@ -33,7 +33,8 @@ constexpr std::size_t kWriteBytes = 1u << 20;  // of messages in one go
 constexpr std::size_t kRowsBytes = 256u << 10;
 constexpr std::int64_t kInstallTimeoutMs = 600'000;  // the other side makes its copy durable
 constexpr auto kFirstPause = std::chrono::milliseconds(20);
-constexpr auto kLongestPause = std::chrono::milliseconds(1000);
+constexpr auto kLongestPause = std::chrono::milliseconds(250);
+constexpr std::int64_t kStateSilenceMs = 10'000;  // whoever takes it may be busy with it
 
 Result<std::string> read_frame(TlsStream& stream, std::int64_t timeout_ms) {
   COX_ASSIGN_OR_RETURN(const std::string head, stream.read(kFrameHead, timeout_ms));
@@ -78,7 +79,8 @@ Result<std::unique_ptr<TlsStream>> call(TlsPeers& tls, const PeerOptions& option
     return make_error(error.code, "member " + std::to_string(to) + " at " + at.host + ":" +
                                       std::to_string(at.port) + ": " + error.message);
   };
-  auto stream = tls.connect(at.host, at.port, options.io_timeout_ms);
+  const std::int64_t silence_ms = purpose == Purpose::kMail ? options.mail_silence_ms : kStateSilenceMs;
+  auto stream = tls.connect(at.host, at.port, options.io_timeout_ms, silence_ms);
   if (!stream.ok()) return named(stream.error());
   if ((*stream)->common_name() != member_name(to)) {
     return named(make_error(ErrorCode::kPermissionDenied, "that is " + (*stream)->common_name()));

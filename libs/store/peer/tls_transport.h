@@ -34,6 +34,7 @@ struct PeerOptions {
   std::uint16_t port = 0;  // 0: any free one
   PeerTls tls;
   std::int64_t io_timeout_ms = 5000;
+  std::int64_t mail_silence_ms = 1000;  // mail that the other machine does not acknowledge: connect again
   std::size_t queue_messages = 4096;
   std::size_t queue_bytes = 64u << 20;
   std::size_t state_bytes_per_second = 64u << 20;  // leaves room for mail and for clients

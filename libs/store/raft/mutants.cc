@@ -52,6 +52,7 @@ constexpr std::array<const char*, static_cast<std::size_t>(Mutant::kCount)> kNam
     "hash-not-carried",
     "hashed-late",
     "difference-ignored",
+    "damaged-serves",
     "scrub-ignored",
     "load-not-checked",
     "copy-not-checked",

@@ -52,6 +52,7 @@ enum class Mutant : std::uint8_t {
   kHashNotCarried,        // over a restart or to another member
   kHashedLate,            // where the report is made, not where the check is
   kDifferenceIgnored,     // a member that differs goes on
+  kDamagedServes,         // it knows that it differs, and goes on
   kScrubIgnored,          // nobody looks at the result
   kLoadNotChecked,        // a state is taken as it is found
   kCopyNotChecked,        // a state is taken as it came
