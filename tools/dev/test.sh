@@ -2,7 +2,7 @@
 
 test_all() {
   build_all
-  ctest --test-dir "$BUILD_DIR" --output-on-failure --no-tests=error "$@"
+  ctest --test-dir "$BUILD_DIR" --parallel "$(nproc)" --output-on-failure --no-tests=error "$@"
 }
 
 # Unit tests of everything that has threads or parses input, in a build of their own.
@@ -20,7 +20,7 @@ test_sanitized() {
   build_run "$dir" coxswain_unit_tests
   TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" \
   ASAN_OPTIONS="detect_stack_use_after_return=1" \
-    ctest --test-dir "$dir" --output-on-failure --no-tests=error -L unit --timeout 600 "$@"
+    ctest --test-dir "$dir" --parallel "$(nproc)" --output-on-failure --no-tests=error -L unit --timeout 600 "$@"
 }
 
 # Real processes under faults. A machine that cannot do it says so, and that is a failure here: it was asked for.
