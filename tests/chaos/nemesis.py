@@ -307,7 +307,7 @@ def replace_member(world):
 
 
 # --- planted ----------------------------------------------------------------------------------------------
-@fault(1.0, 1.5, PLANTED)
+@fault(3.5, 3.5, PLANTED)
 def old_disks(world):
     """Every member gets back its disk of a moment ago."""
     members = world.cluster.members

@@ -87,10 +87,21 @@ void Raft::handle_vote_reply(const Message& m) {
     const auto it = votes_.find(id);
     return it == votes_.end() ? std::nullopt : std::optional<bool>(it->second);
   });
-  if (result == Vote::kPending) return;
+  if (result == Vote::kPending) {
+    if (m.reject && !about_pre_vote) hurry();
+    return;
+  }
   if (result == Vote::kLost) return become_follower(term_, kNobody);
   if (about_pre_vote) return start_election(Role::kCandidate, false);
   become_leader();
+}
+
+// Somebody voted for another candidate, and the rest may be gone: a split vote is held again after a moment
+// of chance. Not before a refusal came: where messages take long, that is how long they take.
+void Raft::hurry() {
+  const int spread = std::max(1, options_.election_ticks * 3 / 10);
+  const int moment = 2 + static_cast<int>(random() % static_cast<unsigned>(spread));
+  election_timeout_ = std::min(election_timeout_, election_elapsed_ + moment);
 }
 
 // §6.2: a leader that cannot reach a quorum steps down, so that its clients look elsewhere.

@@ -128,6 +128,7 @@ class Raft {
   bool promotable() const;
   void handle_vote(const Message& message);
   void handle_vote_reply(const Message& message);
+  void hurry();
   void tell_commit(Message* message) const;
   void learn_commit(const Message& message);
   void check_quorum();

@@ -50,6 +50,21 @@ tick 1 20
 expect 1 leader
 expect 1 commit 1
 )"},
+      {"a vote that is split is held again long before a whole time-out has passed", R"(
+group 1,2,3
+start
+cut 3
+campaign 1
+campaign 2
+deliver
+expect 1 candidate
+expect 2 candidate
+expect 1 term 1
+tick 1 9                     # of at least 10
+deliver
+expect 1 leader
+expect 2 of 1
+)"},
       {"§9.6: who was cut off does not disturb those who have a leader", R"(
 group 1,2,3
 start
