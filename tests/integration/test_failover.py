@@ -77,6 +77,8 @@ def survive(s, harm):
     try:
         for daemon, where in leases.items():
             wait_until(f"{daemon} has its lease", 30, lambda: lease(s, *where))
+        # A list that is under way when the server hangs takes its whole time-out: the controllers have theirs first.
+        wait_until("the controllers work", 30, lambda: "podCIDR" in s.call("GET", "/api/v1/nodes/here").json()["spec"])
         check(first.ends and not second.ends, "all go to the first server of the list")
         harm(first)
         body = {"metadata": {"name": "later"}, "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}}, "template": {
