@@ -90,16 +90,22 @@ node_ready() {
   coxctl get node "$(node_name)" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' 2>/dev/null
 }
 
-daemon_start() {
+# daemon_launch NAME: runs, with today's binary and arguments; says nothing and does not wait.
+daemon_launch() {
   local name=$1 arguments
-  if daemon_pid "$name" >/dev/null; then
-    daemon_is_stale "$name" || { daemon_ready "$name" >/dev/null 2>&1 && { stage_done "running"; return; }; }
-    daemon_is_stale "$name" && daemon_stop "$name"
+  if daemon_is_stale "$name"; then daemon_stop "$name"; fi
+  daemon_pid "$name" >/dev/null && return
+  mapfile -t arguments < <(daemon_arguments "$name")
+  daemon_spawn "$name" "$BUILD_DIR/bin/$(daemon_binary "$name")" "${arguments[@]}"
+}
+
+daemon_start() {
+  local name=$1
+  if daemon_pid "$name" >/dev/null && ! daemon_is_stale "$name" && daemon_ready "$name" >/dev/null 2>&1; then
+    stage_done "running"
+    return
   fi
-  if ! daemon_pid "$name" >/dev/null; then
-    mapfile -t arguments < <(daemon_arguments "$name")
-    daemon_spawn "$name" "$BUILD_DIR/bin/$(daemon_binary "$name")" "${arguments[@]}"
-  fi
+  daemon_launch "$name"
   local started=$SECONDS
   until daemon_ready "$name" >/dev/null 2>&1; do
     if ! daemon_pid "$name" >/dev/null; then
@@ -140,6 +146,12 @@ cluster_up() {
   stage "container runtime"
   docker_start
   stage_done "$(docker_socket)"
+  # Members wait for each other: none is waited for before all of them run.
+  if [ "$(api_server_count)" -gt 1 ]; then
+    for name in $(api_servers); do
+      if is_member "$name" && ! daemon_pid "$name" >/dev/null; then daemon_launch "$name"; fi
+    done
+  fi
   for name in $(daemons); do
     stage "$name"
     case "$name" in api-server-*) group_join "$name" ;; esac

@@ -39,6 +39,8 @@ group_prepare() {
   for ((i = 2; $(api_server_count) < wanted; i++)); do mkdir -p "$COXSWAIN_HOME/api-server-$i"; done
 }
 
+is_member() { [ -f "$(api_server_dir "$1")/store/MEMBER" ]; }
+
 member_id() { coxctl store member list 2>/dev/null | awk -v name="$1" '$2 == name && $3 != "removed" { print $1 }'; }
 
 # group_join NAME: a member of the group that the first one leads or belongs to, before its first start.
