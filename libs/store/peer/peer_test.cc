@@ -87,6 +87,10 @@ struct Peer : Transport::Receiver {
     const std::lock_guard lock(mutex);
     return mail.size();
   }
+  std::string all_refusals() {
+    const std::lock_guard lock(mutex);
+    return refusals;
+  }
   bool refused(const std::string& words) {
     const std::lock_guard lock(mutex);
     return refusals.find(words) != std::string::npos;
@@ -237,7 +241,7 @@ TEST_CASE("whoever does not keep to the protocol is cut off, and nothing of it c
     rogue.hello(Purpose::kMail);
     REQUIRE(rogue.stream->write(bytes).ok());
     const bool refused = eventually([&] { return one.refused(words); });
-    INFO(one.refusals);
+    INFO(one.all_refusals());
     REQUIRE(refused);
   }
   for (const auto& [bytes, words] :
@@ -248,7 +252,7 @@ TEST_CASE("whoever does not keep to the protocol is cut off, and nothing of it c
     rogue.hello(Purpose::kState);
     REQUIRE(rogue.stream->write(bytes).ok());
     const bool refused = eventually([&] { return one.refused(words); });
-    INFO(one.refusals);
+    INFO(one.all_refusals());
     REQUIRE(refused);
   }
   {
