@@ -11,7 +11,6 @@
 #include "cli/commands/store.h"
 #include "cli/store_members.h"
 #include "libs/common/base/clock.h"
-#include "libs/common/base/strings.h"
 #include "libs/store/backup/restore.h"
 #include "libs/store/env/env.h"
 
@@ -137,21 +136,6 @@ Result<void> make_durable_dir(const std::string& dir) {
   return store::posix_env().sync_dir((fs::absolute(dir) / "..").string());
 }
 
-// 1=HOST:PORT,2=HOST:PORT
-Result<std::vector<store::GroupMember>> parse_members(const std::string& list) {
-  std::vector<store::GroupMember> members;
-  if (list.empty()) return members;
-  for (const std::string& one : split(list, ',')) {
-    const std::size_t equals = one.find('=');
-    const auto id = equals == std::string::npos ? std::nullopt : parse_uint64(one.substr(0, equals));
-    if (!id.has_value())
-      return make_error(ErrorCode::kInvalidArgument,
-                        "--initial-cluster must look like 1=HOST:PORT,2=HOST:PORT, not \"" + list + "\"");
-    members.push_back({*id, one.substr(equals + 1)});
-  }
-  return members;
-}
-
 // What to start now.
 void say_restored(const StoreOptions& options, const store::Restored& restored) {
   std::printf(
@@ -234,9 +218,11 @@ int run_snapshot_restore(const StoreOptions& options) {
   restore.bump_revision = options.bump_revision;
   restore.member_id = options.member_id;
   restore.cluster_id = options.cluster_id;
-  auto members = parse_members(options.initial_cluster);
-  if (!members.ok()) return fail(members.error());
-  restore.members = *std::move(members);
+  if (!options.initial_cluster.empty()) {
+    auto members = store::parse_initial_cluster(options.initial_cluster);
+    if (!members.ok()) return fail(members.error());
+    restore.members = *std::move(members);
+  }
   if (const Result<void> made = make_durable_dir(options.data_dir); !made.ok()) return fail(made.error());
   const auto opened = store::Restore::open(restore);
   if (!opened.ok()) return fail(opened.error());

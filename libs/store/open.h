@@ -49,6 +49,9 @@ struct GroupMember {
   std::string peer_address;  // HOST:PORT
 };
 
+// What the flag --initial-cluster says: ID=HOST:PORT,... kInvalidArgument: it does not look like that.
+Result<std::vector<GroupMember>> parse_initial_cluster(const std::string& text);
+
 // One member of a group of several, each in a process of its own (docs/store.md, "Members").
 struct GroupStoreOptions {
   LocalStoreOptions local;

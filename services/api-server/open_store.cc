@@ -4,7 +4,6 @@
 
 #include <csignal>
 
-#include "libs/common/base/strings.h"
 #include "libs/common/log/log.h"
 #include "libs/store/etcd/open.h"
 
@@ -36,7 +35,7 @@ Result<std::unique_ptr<store::Store>> open_group(const ServerOptions& options,
   group.member_id = options.member_id;
   group.name = options.member_name.empty() ? host_name() + "-" + std::to_string(options.member_id)
                                            : options.member_name;
-  COX_ASSIGN_OR_RETURN(group.members, parse_initial_cluster(options.initial_cluster));
+  COX_ASSIGN_OR_RETURN(group.members, store::parse_initial_cluster(options.initial_cluster));
   group.join = options.initial_cluster_state == "existing";
   group.cluster_id = options.cluster_id;
   group.client_url = "https://" + advertise_address + ":" + std::to_string(options.port);
@@ -73,21 +72,6 @@ Result<std::unique_ptr<store::Store>> open_etcd(const ServerOptions& options) {
 
 bool may_share_store(const ServerOptions& options) {
   return is_etcd(options) || !options.initial_cluster.empty();
-}
-
-Result<std::vector<store::GroupMember>> parse_initial_cluster(const std::string& text) {
-  std::vector<store::GroupMember> members;
-  for (const std::string& part : split(text, ',')) {
-    const std::size_t equals = part.find('=');
-    const auto id = equals == std::string::npos ? std::nullopt : parse_uint64(part.substr(0, equals));
-    if (!id.has_value() || *id == 0) {
-      return make_error(
-          ErrorCode::kInvalidArgument,
-          "--initial-cluster must look like 1=10.0.0.1:2380,2=10.0.0.2:2380, not \"" + text + "\"");
-    }
-    members.push_back({*id, part.substr(equals + 1)});
-  }
-  return members;
 }
 
 Result<std::unique_ptr<store::Store>> open_store(const ServerOptions& options,

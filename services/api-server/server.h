@@ -55,9 +55,6 @@ inline store::StoreLimits store_limits(const ServerOptions& options) {
 // Serves until `wait_for_stop` returns; errors are start-up failures.
 Result<void> run(const ServerOptions& options, const std::function<void()>& wait_for_stop);
 
-// The members that `text` (ID=HOST:PORT,...) lists. kInvalidArgument: says which flag and why.
-Result<std::vector<store::GroupMember>> parse_initial_cluster(const std::string& text);
-
 // Just the certificates of one more node.
 Result<void> issue_node(const ServerOptions& options, const std::string& name, std::vector<std::string> ips);
 

@@ -153,6 +153,21 @@ Result<void> check_identity(const Identity& found, const GroupStoreOptions& opti
   return check_members(options);
 }
 
+Result<std::vector<GroupMember>> parse_initial_cluster(const std::string& text) {
+  std::vector<GroupMember> members;
+  for (const std::string& part : split(text, ',')) {
+    const std::size_t equals = part.find('=');
+    const auto id = equals == std::string::npos ? std::nullopt : parse_uint64(part.substr(0, equals));
+    if (!id.has_value() || *id == 0) {
+      return make_error(
+          ErrorCode::kInvalidArgument,
+          "--initial-cluster must look like 1=10.0.0.1:2380,2=10.0.0.2:2380, not \"" + text + "\"");
+    }
+    members.push_back({*id, part.substr(equals + 1)});
+  }
+  return members;
+}
+
 Result<std::optional<Identity>> load_identity(Env& env, const std::string& dir) {
   auto file = env.open(dir + "/MEMBER", false);
   if (!file.ok()) {
