@@ -53,7 +53,7 @@ _coxctl() {
     store)
       case "$COMP_CWORD ${COMP_WORDS[2]}" in
         2*) COMPREPLY=($(compgen -W "status member transfer-leader snapshot compact hash" -- "$cur")) ;;
-        "3 member") COMPREPLY=($(compgen -W "list add promote remove" -- "$cur")) ;;
+        "3 member") COMPREPLY=($(compgen -W "list add promote replace remove" -- "$cur")) ;;
         "3 snapshot") COMPREPLY=($(compgen -W "save verify restore" -- "$cur")) ;;
         *snapshot) COMPREPLY=($(compgen -f -- "$cur")) ;;
       esac

@@ -134,7 +134,8 @@ void add_store_output(CLI::App* command, AllOptions& o) {
 }
 
 void add_store_members(CLI::App* store, AllOptions& o) {
-  CLI::App* member = store->add_subcommand("member", "Who is in the group: list, add, promote, remove");
+  CLI::App* member =
+      store->add_subcommand("member", "Who is in the group: list, add, promote, replace, remove");
   member->require_subcommand(1);
   CLI::App* list = add_store_command(member, o, "list", "All members, as one of them knows them",
                                      "Example:\n  coxctl store member list", run_member_list);
@@ -151,7 +152,16 @@ void add_store_members(CLI::App* store, AllOptions& o) {
                                        "Example:\n  coxctl store member remove 2\n\nIts id is never given "
                                        "again, and its data directory is of no more use.",
                                        run_member_remove);
-  for (CLI::App* command : {promote, remove}) {
+  CLI::App* replace = add_store_command(
+      member, o, "replace", "Replace a member whose data is lost or damaged by a new one at the same address",
+      "Examples:\n  coxctl store member replace 2 --data-dir /var/lib/coxswain\n  coxctl store member "
+      "replace 2"
+      "\n\nOn the machine of the member, with --data-dir, its api-server is then started with the flags of\n"
+      "before. The server that is asked must be one of the others: --kubeconfig.",
+      run_member_replace);
+  replace->add_option("--data-dir", o.store.data_dir,
+                      "Its api-server's, which must not run: put aside, and made anew for the new member");
+  for (CLI::App* command : {promote, replace, remove}) {
     command->add_option("id", o.store.member, "The member's id, as `coxctl store member list` shows it")
         ->required()
         ->check(CLI::PositiveNumber);

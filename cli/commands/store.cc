@@ -6,6 +6,8 @@
 
 #include "cli/printer.h"
 #include "cli/store_members.h"
+#include "libs/common/base/strings.h"
+#include "libs/store/node/replace.h"
 
 namespace coxswain::cli {
 namespace {
@@ -51,11 +53,9 @@ std::string member_path(std::uint64_t id, const char* action = "") {
   return "/store/v1/members/" + std::to_string(id) + action;
 }
 
-// A member's flags; `answer` is its record.
-void say_added(Connection& connection, const json::Value& answer) {
+// How a new member is started; `answer` is its record.
+void say_flags(Connection& connection, const json::Value& answer) {
   const std::string id = answer.get_string("id");
-  std::printf("member %s (%s) is added as a learner: it gets everything and has no vote yet\n\n", id.c_str(),
-              answer.get_string("name").c_str());
   auto list = connection.api->raw("GET", "/store/v1/members");
   const json::Value* members = list.ok() ? list->find("members") : nullptr;
   if (members == nullptr) {
@@ -69,9 +69,57 @@ void say_added(Connection& connection, const json::Value& answer) {
       "Start its api-server with a new data directory that has the cluster's CA (pki/ca.crt and "
       "pki/ca.key):\n\n"
       "  api-server --data-dir DIR --member-id %s --initial-cluster %s \\\n"
-      "    --initial-cluster-state existing --cluster-id %s\n\n"
-      "When `coxctl store status` shows it without lag, give it a vote: coxctl store member promote %s\n",
-      id.c_str(), cluster.c_str(), list->get_string("clusterId").c_str(), id.c_str());
+      "    --initial-cluster-state existing --cluster-id %s\n",
+      id.c_str(), cluster.c_str(), list->get_string("clusterId").c_str());
+}
+
+void say_added(Connection& connection, const json::Value& answer) {
+  const std::string id = answer.get_string("id");
+  std::printf("member %s (%s) is added as a learner: it gets everything and has no vote yet\n\n", id.c_str(),
+              answer.get_string("name").c_str());
+  say_flags(connection, answer);
+  std::printf(
+      "\nWhen `coxctl store status` shows it without lag, give it a vote: coxctl store member promote %s\n",
+      id.c_str());
+}
+
+Result<std::string> cluster_of(Connection& connection) {
+  auto list = connection.api->raw("GET", "/store/v1/members");
+  if (!list.ok()) return make_error(ErrorCode::kUnavailable, list.error().message);
+  return list->get_string("clusterId");
+}
+
+// The data directory of the member that is replaced, if it is here.
+struct ReplacedData {
+  store::ReplacedMember member;
+  std::unique_ptr<store::FileLock> lock;
+};
+
+// Looked at before anything is asked for: what cannot be replaced is not removed either.
+Result<ReplacedData> prepare_replaced(Connection& connection, const StoreOptions& options) {
+  ReplacedData data;
+  COX_ASSIGN_OR_RETURN(data.member.cluster, cluster_of(connection));
+  data.member.dir = options.data_dir + "/store";
+  data.member.old = options.member;
+  COX_RETURN_IF_ERROR(store::posix_env().list(options.data_dir));
+  COX_ASSIGN_OR_RETURN(data.lock, store::lock_replaced(store::posix_env(), data.member));
+  return data;
+}
+
+int replace_here(const ReplacedData& data, const StoreOptions& options, const json::Value& answer) {
+  const std::uint64_t fresh = parse_uint64(answer.get_string("id")).value_or(0);
+  const auto kept = store::replace_directory(store::posix_env(), data.member, fresh);
+  if (!kept.ok()) {
+    return fail(make_error(kept.error().code, kept.error().message + "; member " + std::to_string(fresh) +
+                                                  " is to take the place: mend that, then try again"));
+  }
+  if (!kept->empty())
+    std::printf("its old data is in %s; delete it when nobody wants to look at it any more\n", kept->c_str());
+  std::printf(
+      "Start its api-server with the flags of before: --data-dir %s --member-id ... It gets everything from "
+      "the others, then votes.\n",
+      options.data_dir.c_str());
+  return 0;
 }
 
 // A member that has not come to the revision yet gets a moment.
@@ -161,6 +209,23 @@ int run_member_remove(const GlobalOptions& global, const StoreOptions& options) 
             "member %s (%s) is removed, for good: stop its api-server and delete its data directory\n",
             answer.get_string("id").c_str(), answer.get_string("name").c_str());
       });
+}
+
+int run_member_replace(const GlobalOptions& global, const StoreOptions& options) {
+  auto connection = open(global, kChangeTimeoutMs);
+  if (!connection.ok()) return fail(connection.error());
+  Result<ReplacedData> data = ReplacedData();
+  if (!options.data_dir.empty()) data = prepare_replaced(*connection, options);
+  if (!data.ok()) return fail(data.error());
+  const auto answer = connection->api->raw("POST", member_path(options.member, "/replace"));
+  if (!answer.ok()) return fail_store(answer.error());
+  std::printf("member %llu (%s) is out, and member %s takes its place\n",
+              static_cast<unsigned long long>(options.member), answer->get_string("name").c_str(),
+              answer->get_string("id").c_str());
+  if (!options.data_dir.empty()) return replace_here(*data, options, *answer);
+  say_flags(*connection, *answer);
+  std::printf("\nIt votes as soon as it has everything.\n");
+  return 0;
 }
 
 int run_transfer_leader(const GlobalOptions& global, const StoreOptions& options) {

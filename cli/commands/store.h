@@ -28,6 +28,7 @@ int run_store_status(const GlobalOptions& global, const StoreOptions& options);
 int run_member_list(const GlobalOptions& global, const StoreOptions& options);
 int run_member_add(const GlobalOptions& global, const StoreOptions& options);
 int run_member_promote(const GlobalOptions& global, const StoreOptions& options);
+int run_member_replace(const GlobalOptions& global, const StoreOptions& options);
 int run_member_remove(const GlobalOptions& global, const StoreOptions& options);
 int run_transfer_leader(const GlobalOptions& global, const StoreOptions& options);
 int run_store_compact(const GlobalOptions& global, const StoreOptions& options);

@@ -216,6 +216,10 @@ void remove_member(const Target& target) {
   target.admin.remove_member(target.id, respond_member(target.call, 200, std::to_string(target.id)));
 }
 
+void replace_member(const Target& target) {
+  target.admin.replace_member(target.id, respond_member(target.call, 201, std::to_string(target.id)));
+}
+
 void transfer_leader(const Target& target) {
   const api::ApiResult<json::Value> body = read_body(*target.call, {"member"});
   if (!body.ok()) return respond_status(target.call, body.error());
@@ -254,6 +258,7 @@ constexpr Route kRoutes[] = {
     {"POST", "members", add_member},
     {"DELETE", "members/{id}", remove_member},
     {"POST", "members/{id}/promote", promote_member},
+    {"POST", "members/{id}/replace", replace_member},
     {"POST", "leader", transfer_leader},
     {"POST", "compact", compact},
     {"GET", "hash", [](const Target& target) { handle_store_hash(target.call); }},

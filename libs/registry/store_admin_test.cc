@@ -58,6 +58,10 @@ class FakeAdmin : public store::StoreAdmin {
     asked = "remove " + std::to_string(id);
     answer(std::move(done), {id, MemberRole::kRemoved, "x", "h:1", "", 0});
   }
+  void replace_member(std::uint64_t id, MemberDone done) override {
+    asked = "replace " + std::to_string(id);
+    answer(std::move(done), {id + 1, MemberRole::kVoter, "x", "h:1", "", 0});
+  }
   void transfer_leader(std::uint64_t id, LeaderDone done) override {
     asked = "leader " + std::to_string(id);
     const Result<std::uint64_t> result =
@@ -172,6 +176,8 @@ TEST_CASE("members are changed, and the leader is") {
   CHECK(added.get_string("role") == "learner");
   CHECK(cluster.json("POST", "/store/v1/members/3/promote", 200).get_string("role") == "voter");
   CHECK(cluster.admin.asked == "promote 3");
+  CHECK(cluster.json("POST", "/store/v1/members/3/replace", 201).get_string("id") == "4");
+  CHECK(cluster.admin.asked == "replace 3");
   CHECK(cluster.json("DELETE", "/store/v1/members/3", 200).get_string("role") == "removed");
   CHECK(cluster.admin.asked == "remove 3");
   CHECK(cluster.json("POST", "/store/v1/leader", 200).get_string("leader") == "2");
@@ -195,6 +201,7 @@ TEST_CASE("what the store refuses is a Status that says so") {
     const std::string member = R"({"name":"three","peerAddress":"10.0.0.3:2380"})";
     for (const json::Value& answer : {cluster.json("POST", "/store/v1/members", row.status, member),
                                       cluster.json("POST", "/store/v1/members/3/promote", row.status),
+                                      cluster.json("POST", "/store/v1/members/3/replace", row.status),
                                       cluster.json("DELETE", "/store/v1/members/3", row.status),
                                       cluster.json("POST", "/store/v1/leader", row.status)}) {
       CHECK(answer.get_string("kind") == "Status");

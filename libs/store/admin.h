@@ -77,6 +77,9 @@ class StoreAdmin {
   virtual void add_member(std::string name, std::string peer_address, MemberDone done) = 0;  // as a learner
   virtual void promote_member(std::uint64_t id, MemberDone done) = 0;
   virtual void remove_member(std::uint64_t id, MemberDone done) = 0;
+  // Removes a member whose data is lost or damaged and puts a new one in its place: same name, same address,
+  // a vote as soon as it has everything. `done` gets the new one's record when the old one is out.
+  virtual void replace_member(std::uint64_t id, MemberDone done) = 0;
   // To `id`, or to whoever has most of the log (0). Done when this member sees the new one lead.
   using LeaderDone = std::function<void(Result<std::uint64_t>)>;
   virtual void transfer_leader(std::uint64_t id, LeaderDone done) = 0;

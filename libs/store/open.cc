@@ -144,6 +144,16 @@ Result<std::unique_ptr<TlsTransport>> open_transport(const GroupStoreOptions& op
   return transport;
 }
 
+// Whose data is damaged gets it from the others.
+Error with_way_out(Error error, const GroupStoreOptions& options) {
+  if (error.code == ErrorCode::kCorruption) {
+    error.message += ". With the other members: coxctl store member replace " +
+                     std::to_string(options.member_id) + " --data-dir " +
+                     options.local.dir.substr(0, options.local.dir.rfind('/'));
+  }
+  return error;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Store>> open_memory_store(MemoryStoreOptions options) {
@@ -169,6 +179,16 @@ Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options) {
   }
   COX_RETURN_IF_ERROR(open_directory(env, options, &node.member));
   return open_and_trim(std::move(node));
+}
+
+Result<void> follow_replacement(GroupStoreOptions* options) {
+  Env& env = options->local.env != nullptr ? *options->local.env : posix_env();
+  COX_ASSIGN_OR_RETURN(const std::optional<Identity> found, load_identity(env, options->local.dir));
+  if (!found.has_value() || found->instead_of != options->member_id) return {};
+  for (GroupMember& member : options->members)
+    if (member.id == found->instead_of) member.id = found->member;
+  options->member_id = found->member;
+  return {};
 }
 
 Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options) {
@@ -198,8 +218,11 @@ Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options) {
   };
   node.on_removed = options.on_removed;
   node.transport = std::move(transport);
-  COX_RETURN_IF_ERROR(open_directory(env, options.local, &member));
-  return open_and_trim(std::move(node));
+  if (Result<void> opened = open_directory(env, options.local, &member); !opened.ok())
+    return with_way_out(std::move(opened).error(), options);
+  auto store = open_and_trim(std::move(node));
+  if (!store.ok()) return with_way_out(std::move(store).error(), options);
+  return store;
 }
 
 StoreAdmin* admin_of(Store& store) { return dynamic_cast<StoreAdmin*>(&store); }

@@ -81,6 +81,10 @@ Result<std::unique_ptr<Store>> open_memory_store(MemoryStoreOptions options = {}
 // threads, fails what is still queued with kUnavailable, and makes the next start fast.
 Result<std::unique_ptr<Store>> open_local_store(LocalStoreOptions options);
 
+// A directory whose member was put in the place of another one (`coxctl store member replace`) is started
+// with the flags of that one: makes `options` those of the member that it is now. Certificates go by its id.
+Result<void> follow_replacement(GroupStoreOptions* options);
+
 // The same, as a member. Further errors: kInvalidArgument (the directory is another member's or cluster's;
 // the list of members makes no sense), kPermissionDenied (certificates). It opens without a quorum: until
 // there is one, writes and barrier() wait or fail, and stats() says so. Destroying it hands leadership over

@@ -36,6 +36,7 @@ Result<std::unique_ptr<store::Store>> open_group(const ServerOptions& options,
   group.name = options.member_name.empty() ? host_name() + "-" + std::to_string(options.member_id)
                                            : options.member_name;
   COX_ASSIGN_OR_RETURN(group.members, store::parse_initial_cluster(options.initial_cluster));
+  COX_RETURN_IF_ERROR(store::follow_replacement(&group));
   group.join = options.initial_cluster_state == "existing";
   group.cluster_id = options.cluster_id;
   group.client_url = "https://" + advertise_address + ":" + std::to_string(options.port);
@@ -69,6 +70,15 @@ Result<std::unique_ptr<store::Store>> open_etcd(const ServerOptions& options) {
 }
 
 }  // namespace
+
+Result<std::uint64_t> store_member_id(const ServerOptions& options) {
+  if (options.initial_cluster.empty()) return std::uint64_t{0};
+  store::GroupStoreOptions group;
+  group.local = local_options(options);
+  group.member_id = options.member_id;
+  COX_RETURN_IF_ERROR(store::follow_replacement(&group));
+  return group.member_id;
+}
 
 bool may_share_store(const ServerOptions& options) {
   return is_etcd(options) || !options.initial_cluster.empty();

@@ -131,12 +131,12 @@ Result<void> start_and_wait(const ServerOptions& options, registry::Registry& re
   return started;
 }
 
-CertificateOptions certificate_options(const ServerOptions& options, const std::string& advertise) {
+Result<CertificateOptions> certificate_options(const ServerOptions& options, const std::string& advertise) {
   CertificateOptions out;
   out.data_dir = options.data_dir;
   out.advertise_address = advertise;
   out.port = options.shared_port != 0 ? options.shared_port : options.port;
-  out.member_id = options.initial_cluster.empty() ? 0 : options.member_id;
+  COX_ASSIGN_OR_RETURN(out.member_id, store_member_id(options));
   if (const auto range = registry::parse_ipv4_range(options.service_cluster_ip_range)) {
     out.service_ip = registry::format_ipv4(range->base + 1);
   }
@@ -148,7 +148,8 @@ CertificateOptions certificate_options(const ServerOptions& options, const std::
 Result<void> issue_node(const ServerOptions& options, const std::string& name, std::vector<std::string> ips) {
   const std::string advertise =
       options.advertise_address.empty() ? default_address() : options.advertise_address;
-  return ensure_node_certificates(certificate_options(options, advertise), name, ips);
+  COX_ASSIGN_OR_RETURN(const CertificateOptions wanted, certificate_options(options, advertise));
+  return ensure_node_certificates(wanted, name, ips);
 }
 
 Result<void> run(const ServerOptions& options, const std::function<void()>& wait_for_stop) {
@@ -158,8 +159,8 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   COX_ASSIGN_OR_RETURN(const registry::ClusterSettings settings, cluster_settings(options));
   const std::string advertise =
       options.advertise_address.empty() ? default_address() : options.advertise_address;
-  COX_ASSIGN_OR_RETURN(ServerCertificates certificates,
-                       ensure_cluster_certificates(certificate_options(options, advertise)));
+  COX_ASSIGN_OR_RETURN(CertificateOptions wanted, certificate_options(options, advertise));
+  COX_ASSIGN_OR_RETURN(ServerCertificates certificates, ensure_cluster_certificates(wanted));
   COX_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, open_store(options, certificates, advertise));
 
   registry::Options registry_options;
@@ -195,9 +196,8 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
                        }));
   registry_options.advertise_port = server->port();
   if (options.port == 0) {
-    ServerOptions real = options;
-    real.port = server->port();
-    COX_RETURN_IF_ERROR(ensure_cluster_certificates(certificate_options(real, advertise)));
+    wanted.port = server->port();
+    COX_RETURN_IF_ERROR(ensure_cluster_certificates(wanted));
   }
   registry = std::make_unique<registry::Registry>(*store, registry_options);
   gate.store(registry.get(), std::memory_order_release);

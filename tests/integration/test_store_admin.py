@@ -431,6 +431,71 @@ def test_members_of_a_group(s, group):
     coxctl(one, "store", "transfer-leader", 77, code=1)
 
 
+def break_committed_record(member):
+    """Flips a bit in the middle of what is surely committed."""
+    segment = sorted((member.data / "store/raft").glob("*.wal"))[-1]
+    log = bytearray(segment.read_bytes())
+    used = len(log.rstrip(b"\0"))
+    log[used // 2] ^= 4
+    segment.write_bytes(log)
+
+
+def replaced(group, old, by):
+    """Member `by` is in the place of `old`, started with the flags of `old`."""
+    member = group.members[old]
+    member.launch()
+    wait_until("it is ready", 30, member.well)
+    leader = group.members[group.leader()] if group.leader() in group.members else member
+    wait_until("it votes", 30, lambda: rows(coxctl(leader, "store", "status"))[str(by)]["ROLE"] in ("follower", "leader"))
+    wait_until("all agree", 20, lambda: "equal: 3 members" in coxctl(leader, "store", "hash"))
+
+
+@with_group
+def test_a_damaged_member_gets_it_all_from_the_others(s, group):
+    one = group.members[1]
+    put_maps(one, "m", 100)
+    wait_until("all agree", 20, lambda: "equal: 3 members" in coxctl(one, "store", "hash"))
+    bad = next(i for i in group.members if i not in (1, group.leader()))
+    two = group.members[bad]
+    refused = coxctl(one, "store", "member", "replace", bad, "--data-dir", two.data, code=1)
+    check("in use" in refused or "another process" in refused, f"while it runs: {refused}")
+    refused = coxctl(one, "store", "member", "replace", 1, "--data-dir", two.data, code=1)
+    check(f"directory of member {bad}" in refused, f"another one's directory: {refused}")
+    refused = coxctl(one, "store", "member", "replace", bad, "--data-dir", s.data, code=1)
+    check("not the directory of a member" in refused, f"somebody else's directory: {refused}")
+    equal(len(rows(coxctl(one, "store", "status"))), 3, "nothing was changed")
+    two.stop()
+    break_committed_record(two)
+    before = {p.name: p.read_bytes() for p in (two.data / "store/raft").glob("*.wal")}
+    two.launch()
+    equal(two.process.wait(30), 1, "it refuses to start")
+    said = two.log.read_text()
+    check("damaged" in said, "it says what is wrong")
+    check(f"coxctl store member replace {bad} --data-dir {two.data}" in said, f"and what to do: {said[-600:]}")
+    equal({p.name: p.read_bytes() for p in (two.data / "store/raft").glob("*.wal")}, before, "it changed nothing")
+    put_maps(one, "while-away", 50)
+
+    said = coxctl(one, "store", "member", "replace", bad, "--data-dir", two.data)
+    check(f"member {bad} " in said and "member 4 takes its place" in said, said)
+    check((two.data / f"store.replaced-{bad}/raft").is_dir(), "the evidence is kept")
+    again = coxctl(one, "store", "member", "replace", bad, "--data-dir", two.data, code=1)
+    check(f"in the place of member {bad}" in again, f"once is enough: {again}")
+    replaced(group, bad, 4)
+    equal(set(maps(two)), set(maps(one)), "it has everything")
+    equal(maps(two)["while-away-7"], maps(one)["while-away-7"], "to the byte")
+
+    # The same machine again, now with an empty disk; asked for twice, as if the first time had been cut off.
+    two.stop(signal.SIGKILL)
+    shutil.rmtree(two.data / "store")
+    wait_until("the others lead", 20, lambda: coxctl(one, "store", "member", "replace", 4))
+    coxctl(one, "store", "member", "replace", 4)
+    check("takes its place" in coxctl(one, "store", "member", "replace", 4, "--data-dir", two.data), "a lost disk")
+    two.flags[two.flags.index("--member-id") + 1] = "4"
+    two.flags[two.flags.index("--initial-cluster") + 1] = group.list.replace(f"{bad}=", "4=")
+    replaced(group, bad, 5)
+    equal(set(maps(two)), set(maps(one)), "it has everything again")
+
+
 @with_group
 def test_without_a_quorum(s, group):
     one = group.members[1]

@@ -58,7 +58,7 @@ Result<void> LiveEntries::check_content() const {
   if (revision_ != applied_.revision || applied_.content.value_or(content_) == content_) return {};
   return make_error(ErrorCode::kCorruption,
                     "what is on this member's disk is not what was written; do not rely on it: with other "
-                    "members, remove this one and add it again, else use the last snapshot");
+                    "members, replace this one (coxctl store member replace), else use the last snapshot");
 }
 
 Result<void> LiveEntries::take(const EngineBatch& rows, std::vector<EntryPtr>* out) {

@@ -65,9 +65,9 @@ std::optional<raft::Entry> read_entry(WireReader& reader) {
 
 Error RaftLog::damaged(const std::string& what) const {
   return make_error(ErrorCode::kCorruption,
-                    options_.dir + ": " + what + "; nothing was changed. To rebuild: move " + options_.dir +
-                        " and the state beside it away, then restore a backup or let this member copy a "
-                        "healthy one");
+                    options_.dir + ": " + what +
+                        "; nothing was changed. To rebuild an api-server that is alone: move " +
+                        options_.dir + " and the state beside it away, then restore a backup");
 }
 
 // ---- opening ----

@@ -33,10 +33,10 @@ bool proves_damage(std::string_view bytes, std::size_t from, std::uint64_t missi
 }  // namespace
 
 Error Wal::damaged(const std::string& where, const std::string& what) const {
-  return make_error(
-      ErrorCode::kCorruption,
-      where + ": " + what + "; nothing was changed. To rebuild: move " + options_.dir +
-          " and the state beside it away, then restore a backup or let this member copy a healthy one");
+  return make_error(ErrorCode::kCorruption,
+                    where + ": " + what +
+                        "; nothing was changed. To rebuild an api-server that is alone: move " +
+                        options_.dir + " and the state beside it away, then restore a backup");
 }
 
 Result<std::unique_ptr<Wal>> Wal::open(Env& env, Options options, const Replay& replay) {

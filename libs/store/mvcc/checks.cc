@@ -116,7 +116,7 @@ const Checks::Point* Checks::find(std::uint64_t index) const {
 std::string difference_text(raft::MemberId member, std::uint64_t index) {
   return "the state of member " + std::to_string(member) + " differs from the others' as of entry " +
          std::to_string(index) +
-         ": remove it and add it again, with an empty directory (coxctl store member); check that machine's "
+         ": replace it (coxctl store member replace); check that machine's "
          "memory and disk";
 }
 

@@ -71,7 +71,8 @@ TEST_CASE("what a quorum says is right, and who differs is marked") {
   checks.report(10, 2, kRight, members);
   CHECK(checks.find(10)->agreed == kRight);
   CHECK(checks.marked() == std::map<raft::MemberId, std::uint64_t>{{3, 10}});
-  CHECK(checks.alarm().find("the state of member 3 differs from the others' as of entry 10: remove it") == 0);
+  CHECK(checks.alarm().find("the state of member 3 differs from the others' as of entry 10: replace it") ==
+        0);
 
   SECTION("for as long as it is a member") {
     for (std::uint64_t index = 11; index < 30; ++index) checks.begin(index, 7, 2);

@@ -20,8 +20,7 @@ Error damaged(const char* what) {
   return make_error(
       ErrorCode::kCorruption,
       std::string("the stored state is damaged: ") + what +
-          "; restore a backup, or, with other members, remove this one and add it again with an "
-          "empty directory");
+          "; restore a backup, or, with other members, replace this one (coxctl store member replace)");
 }
 
 std::string version_key(std::string_view key, Revision revision) {

@@ -97,6 +97,23 @@ void Node::remove_member(std::uint64_t id, MemberDone done) {
       kAttempts, std::move(done));
 }
 
+void Node::replace_member(std::uint64_t id, MemberDone done) {
+  // The new one has to be started before it can be in the group: what is waited for is that the old one is
+  // out.
+  auto fresh = std::make_shared<MemberRecord>();
+  change_member(
+      [id, fresh](const MemberList& list, const raft::Configuration& now) -> Result<MemberChange> {
+        COX_ASSIGN_OR_RETURN(Replacement replacement, plan_replace(list, now, id));
+        *fresh = std::move(replacement.change.record);
+        return MemberChange{std::move(replacement.removed), std::move(replacement.change.txn)};
+      },
+      kAttempts,
+      [fresh, done = std::move(done)](Result<MemberRecord> removed) {
+        if (!removed.ok()) return done(std::move(removed));
+        done(std::move(*fresh));
+      });
+}
+
 // From a fresh list; again when somebody else changed it in between.
 void Node::change_member(MemberPlan plan, int attempts, MemberDone done) {
   if (transport_ == nullptr) return done(alone_error());

@@ -32,10 +32,8 @@ std::optional<std::uint64_t> parse_hex64(std::string_view text) {
 }
 
 Error damaged() {
-  return make_error(
-      ErrorCode::kCorruption,
-      "the file MEMBER is damaged; restore it from a backup of the whole directory, or remove this "
-      "member and add it again with an empty one");
+  return make_error(ErrorCode::kCorruption,
+                    "the file MEMBER is damaged; replace this member (coxctl store member replace)");
 }
 
 bool read_line(const std::vector<std::string>& words, Identity* identity) {
@@ -50,6 +48,10 @@ bool read_line(const std::vector<std::string>& words, Identity* identity) {
   if (words.size() == 2 && words[0] == "data") {
     identity->data_id = parse_hex64(words[1]).value_or(0);
     return identity->data_id != 0;
+  }
+  if (words.size() == 2 && words[0] == "instead-of") {
+    identity->instead_of = parse_uint64(words[1]).value_or(0);
+    return identity->instead_of != 0;
   }
   if (words.size() != 3 || words[0] != "voter") return false;
   const auto id = parse_uint64(words[1]);
@@ -91,6 +93,7 @@ bool is_cluster_id(std::string_view text) {
 std::string encode_identity(const Identity& identity) {
   std::string out = std::string(kHead) + "\nid " + std::to_string(identity.member) + "\ncluster " +
                     identity.cluster + "\ndata " + hex64(identity.data_id) + "\n";
+  if (identity.instead_of != 0) out += "instead-of " + std::to_string(identity.instead_of) + "\n";
   for (const GroupMember& voter : identity.voters)
     out += "voter " + std::to_string(voter.id) + " " + voter.peer_address + "\n";
   return out;
@@ -117,7 +120,7 @@ Result<Identity> plan_identity(const GroupStoreOptions& options, std::uint64_t d
     return make_error(ErrorCode::kInvalidArgument,
                       "a cluster's id must be 1 to 64 letters, digits, '-', '_' or '.'");
   }
-  Identity identity{options.member_id, options.cluster_id, data_id, {}};
+  Identity identity{options.member_id, options.cluster_id, data_id, 0, {}};
   if (options.join) {
     if (options.cluster_id.empty()) {
       return make_error(ErrorCode::kInvalidArgument,

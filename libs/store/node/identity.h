@@ -4,6 +4,7 @@
 //   id 2
 //   cluster 3f0c...
 //   data 8c51...              this directory, whatever its address; what was lost does not come back as it
+//   instead-of 1              the flags that start it name this one, whose data was lost; often not there
 //   voter 1 10.0.0.1:2380     with whom the group began; none: this member joined it
 #pragma once
 
@@ -22,6 +23,7 @@ struct Identity {
   std::uint64_t member = 0;
   std::string cluster;
   std::uint64_t data_id = 0;
+  std::uint64_t instead_of = 0;     // 0: nobody
   std::vector<GroupMember> voters;  // by id
 };
 

@@ -421,7 +421,7 @@ Result<void> Member::drive() {
         ErrorCode::kDeadlineExceeded,
         stop_member(make_error(ErrorCode::kCorruption,
                                "this data directory lacks entries that it once had (an old copy?); "
-                               "remove this member and add it again with an empty one")));
+                               "replace this member (coxctl store member replace)")));
   }
   while (raft_->has_ready()) {
     raft::Ready ready = raft_->ready();

@@ -192,6 +192,36 @@ Result<MemberChange> plan_remove(const MemberList& list, const raft::Configurati
   return change;
 }
 
+Result<Replacement> plan_replace(const MemberList& list, const raft::Configuration& now, std::uint64_t id) {
+  COX_ASSIGN_OR_RETURN(const MemberRecord record, find_known(list, now, id));
+  if (record.role == MemberRole::kRemoved) {
+    for (const MemberRecord& other : list.records) {
+      const bool place = other.role != MemberRole::kRemoved && other.name == record.name &&
+                         other.peer_address == record.peer_address;
+      if (place && other.data_id == 0) return Replacement{{other, {}}, record};
+      if (place) {
+        return make_error(ErrorCode::kConflict, "member " + std::to_string(id) + " was replaced by member " +
+                                                    std::to_string(other.id) + "; replace that one");
+      }
+    }
+    return make_error(ErrorCode::kConflict,
+                      "member " + std::to_string(id) + " was removed; add a new one instead");
+  }
+  if (record.peer_address.empty()) {
+    return make_error(ErrorCode::kConflict, "member " + std::to_string(id) +
+                                                " has never said where it is; remove it and add another one");
+  }
+  COX_ASSIGN_OR_RETURN(MemberChange removal, plan_remove(list, now, id));
+  MemberList without = list;
+  for (MemberRecord& other : without.records)
+    if (other.id == id) other.role = MemberRole::kRemoved;
+  COX_ASSIGN_OR_RETURN(MemberChange addition, plan_add(without, now, record.name, record.peer_address));
+  Replacement out{{std::move(addition.record), std::move(removal.txn)}, std::move(removal.record)};
+  out.change.record.role = record.role;
+  put_record(out.change.record, 0, &out.change.txn);
+  return out;
+}
+
 Txn plan_introduce(const MemberList& list, const raft::Configuration& now, const MemberRecord& self) {
   Txn txn;
   std::optional<MemberRecord> record = known(list, now, self.id);

@@ -45,6 +45,13 @@ Result<MemberChange> plan_add(const MemberList& list, const raft::Configuration&
                               std::string peer_address);
 Result<MemberChange> plan_promote(const MemberList& list, const raft::Configuration& now, std::uint64_t id);
 Result<MemberChange> plan_remove(const MemberList& list, const raft::Configuration& now, std::uint64_t id);
+// Removed, and another one in its place: same name, same address, the vote that it had. Asked for again
+// before the new one has introduced itself, it is the same one.
+struct Replacement {
+  MemberChange change;   // its record is the new member's
+  MemberRecord removed;  // the old one, as it will be
+};
+Result<Replacement> plan_replace(const MemberList& list, const raft::Configuration& now, std::uint64_t id);
 // What a member says of itself: nothing (empty) when its record says it already or it was removed.
 Txn plan_introduce(const MemberList& list, const raft::Configuration& now, const MemberRecord& self);
 

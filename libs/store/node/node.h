@@ -56,6 +56,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   void add_member(std::string name, std::string peer_address, MemberDone done) override;
   void promote_member(std::uint64_t id, MemberDone done) override;
   void remove_member(std::uint64_t id, MemberDone done) override;
+  void replace_member(std::uint64_t id, MemberDone done) override;
   void transfer_leader(std::uint64_t id, LeaderDone done) override;
   void check_states(CheckDone done) override;
   Result<std::unique_ptr<EngineImage>> image() const override { return engine_->image(); }

@@ -149,7 +149,7 @@ TEST_CASE("a member that differs stops, says so, and does not come back") {
   Member& out = trio.member(wrong);
   CHECK(out.health() == Health::kStopped);
   CHECK(out.damage().find("the state of member " + std::to_string(wrong) + " differs") == 0);
-  CHECK(out.damage().find("remove it and add it again") != std::string::npos);
+  CHECK(out.damage().find("replace it (coxctl") != std::string::npos);
   CHECK(trio.write(wrong, "k", "x").error().code == ErrorCode::kUnavailable);
   CHECK(trio.barrier(wrong).error().message == out.damage());
   CHECK_FALSE(out.hub()->watch("", 0).ok());
