@@ -7,17 +7,19 @@ test_all() {
 
 # Unit tests of everything that has threads or parses input, in a build of their own.
 test_sanitized() {
-  local kind=${1:-} dir
+  local kind=${1:-} dir build_only=
   case "$kind" in
     address | thread) ;;
-    *) fail "usage: ./dev sanitize address|thread" ;;
+    *) fail "usage: ./dev sanitize address|thread [--build | CTEST ARGS]" ;;
   esac
   shift
+  [ "${1:-}" != --build ] || build_only=yes
   dir=$COXSWAIN_ROOT/build-sanitize-$kind
   mkdir -p "$dir"
   build_configure "$dir" -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" \
     -DCOXSWAIN_SANITIZE="$kind"
   build_run "$dir" coxswain_unit_tests
+  [ -z "$build_only" ] || return 0
   TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" \
   ASAN_OPTIONS="detect_stack_use_after_return=1" \
     ctest --test-dir "$dir" --parallel "$(nproc)" --output-on-failure --no-tests=error -L unit --timeout 600 "$@"
