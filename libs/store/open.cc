@@ -133,6 +133,7 @@ Result<std::unique_ptr<TlsTransport>> open_transport(const GroupStoreOptions& op
   peer.listen_address = options.listen_address;
   peer.port = split_address(self.peer_address).port;
   peer.mail_silence_ms = options.election_timeout_ms;
+  peer.clock = clock_of(options.local.clock);
   peer.tls = {options.ca_path, options.certificate_path, options.key_path};
   peer.admit = [roster](raft::MemberId id, std::uint64_t data_id) { return roster->admit(id, data_id); };
   peer.on_refusal = [roster, tell = options.on_event](const std::string& why) {

@@ -21,9 +21,10 @@ class Env;  // libs/store/env/env.h: the operating system's files; tests inject 
 struct StoreLimits {
   std::size_t max_queued_txns = 16384;  // more waiting: kResourceExhausted
   std::size_t max_queued_bytes = 64u << 20;
-  std::size_t max_txn_bytes = 8u << 20;   // keys and values of one transaction; more: kInvalidArgument
-  std::size_t history_events = 32768;     // committed events kept in memory for watchers...
-  std::size_t history_bytes = 16u << 20;  // ...and what they may hold beyond the current values
+  std::size_t max_value_bytes = 3u << 19;  // 1.5 MiB, as etcd has it; more: kInvalidArgument
+  std::size_t max_txn_bytes = 8u << 20;    // keys and values of one transaction; more: kInvalidArgument
+  std::size_t history_events = 32768;      // committed events kept in memory for watchers...
+  std::size_t history_bytes = 16u << 20;   // ...and what they may hold beyond the current values
   // Superseded versions are kept at least this long, at most twice as long; 0: until compact().
   std::int64_t retention_ms = 5 * 60 * 1000;
 };

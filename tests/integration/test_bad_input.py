@@ -47,6 +47,11 @@ def test_bodies(s):
     for size, code in ((largest, 422), (largest + 1, 413)):  # a ConfigMap holds 1 MiB: what is read is refused for that
         equal(s.call("POST", MAPS, frame % ("x" * (size - len(frame) + 2)), JSON).status, code, f"{size} bytes")
     refused(s.call("POST", MAPS, "x" * 4_000_000, JSON), 413, "RequestEntityTooLarge", "4 MB")
+    # A body may have 3 MiB, what is stored of it 1.5.
+    pod = {"metadata": {"name": "large"}, "spec": {"containers": [{"name": "c", "image": "i", "args": ["x" * 1_600_000]}]}}
+    answer = s.call("POST", PODS, pod)
+    refused(answer, 413, "RequestEntityTooLarge", "1.6 MB to store")
+    check("at most 1572864" in answer.json()["message"], "the limit is said")
     refused(s.call("POST", MAPS, "{}", {"Content-Type": "text/html"}), 415, "UnsupportedMediaType", "text/html")
     refused(s.call("GET", "/apis/none/v1/things"), 404, "NotFound", "an unknown group")
     refused(s.call("GET", "/api/v1/namespaces/default/things/x"), 404, "NotFound", "an unknown kind")

@@ -168,7 +168,8 @@ std::int64_t EtcdStore::count(std::string_view prefix) const {
 }
 
 void EtcdStore::txn(Txn txn, TxnDone done) {
-  if (Result<void> valid = check_txn(txn, options_.limits.max_txn_bytes); !valid.ok())
+  if (Result<void> valid = check_txn(txn, options_.limits.max_value_bytes, options_.limits.max_txn_bytes);
+      !valid.ok())
     return done(std::move(valid).error());
   Write write;
   for (const Op& op : txn.ops) write.bytes += op.key.size() + op.value.size();

@@ -31,7 +31,7 @@ void decode_txn(WireReader* in, Txn* txn) {
 
 }  // namespace
 
-Result<void> check_txn(const Txn& txn, std::size_t max_bytes) {
+Result<void> check_txn(const Txn& txn, std::size_t max_value_bytes, std::size_t max_bytes) {
   std::size_t bytes = 0;
   std::vector<std::string_view> keys;
   keys.reserve(txn.ops.size());
@@ -40,6 +40,11 @@ Result<void> check_txn(const Txn& txn, std::size_t max_bytes) {
       return make_error(ErrorCode::kInvalidArgument, "a key is empty or contains a NUL byte");
     if (op.splice_at != kNoSplice && op.splice_at > op.value.size()) {
       return make_error(ErrorCode::kInvalidArgument, "splice position outside of the value of " + op.key);
+    }
+    if (op.value.size() > max_value_bytes) {
+      return make_error(ErrorCode::kInvalidArgument, "the object has " + std::to_string(op.value.size()) +
+                                                         " bytes; the store takes at most " +
+                                                         std::to_string(max_value_bytes) + " of one");
     }
     keys.push_back(op.key);
     bytes += op.key.size() + op.value.size();

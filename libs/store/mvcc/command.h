@@ -23,8 +23,9 @@ struct Command {
   std::optional<Origin> origin;
 };
 
-// kInvalidArgument: empty, NUL-containing or repeated keys, a splice outside of the value, too large.
-Result<void> check_txn(const Txn& txn, std::size_t max_bytes);
+// kInvalidArgument: empty, NUL-containing or repeated keys, a splice outside of the value, a value or all of
+// it too large.
+Result<void> check_txn(const Txn& txn, std::size_t max_value_bytes, std::size_t max_bytes);
 
 std::string encode_txn(const Txn& txn);
 std::string encode_compact(Revision revision);

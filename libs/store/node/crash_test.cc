@@ -312,8 +312,18 @@ TEST_CASE("bounds: the queue and the size of a transaction") {
   MemoryStoreOptions options;
   options.limits.max_queued_txns = 4;
   options.limits.max_txn_bytes = 100;
+  options.limits.max_value_bytes = 60;
   const auto store = open_memory_store(options).value();
-  CHECK(store->txn_wait({{}, {put("a", std::string(100, 'x'))}}).error().code == ErrorCode::kInvalidArgument);
+  const auto refusal = [&](std::vector<Op> ops) {
+    const Error error = store->txn_wait({{}, std::move(ops)}).error();
+    CHECK(error.code == ErrorCode::kInvalidArgument);
+    return error.message;
+  };
+  CHECK(refusal({put("a", std::string(61, 'x'))}) ==
+        "the object has 61 bytes; the store takes at most 60 of one");
+  CHECK(refusal({put("a", std::string(60, 'x')), put("b", std::string(60, 'x'))}).find("at most 100") !=
+        std::string::npos);
+  CHECK(store->txn_wait({{}, {put("b", std::string(60, 'x'))}}).ok());
   // Hold the store's thread in a callback, then fill the mailbox.
   std::atomic<bool> held{false};
   std::atomic<bool> release{false};

@@ -103,7 +103,7 @@ Result<void> Node::start() {
 // ---- writes: any thread ----
 
 void Node::txn(Txn txn, TxnDone done) {
-  if (Result<void> valid = check_txn(txn, limits_.max_txn_bytes); !valid.ok()) {
+  if (Result<void> valid = check_txn(txn, limits_.max_value_bytes, limits_.max_txn_bytes); !valid.ok()) {
     done(std::move(valid).error());
     return;
   }

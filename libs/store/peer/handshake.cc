@@ -1,5 +1,8 @@
 #include "libs/store/peer/handshake.h"
 
+#include <algorithm>
+#include <cstdint>
+
 #include "libs/common/base/strings.h"
 #include "libs/common/base/wire.h"
 
@@ -51,6 +54,7 @@ std::string encode_hello(const Hello& hello) {
   put_varint(&out, hello.from);
   put_varint(&out, hello.data_id);
   put_varint(&out, hello.to);
+  put_varint(&out, static_cast<std::uint64_t>(std::max<std::int64_t>(hello.unix_ms, 0)));
   return out;
 }
 
@@ -74,9 +78,23 @@ Result<Hello> decode_hello(std::string_view bytes) {
   hello.from = reader.varint();
   hello.data_id = reader.varint();
   hello.to = reader.varint();
+  const std::uint64_t unix_ms = reader.varint();
+  if (unix_ms > static_cast<std::uint64_t>(INT64_MAX)) reader.fail();
+  hello.unix_ms = static_cast<std::int64_t>(unix_ms);
   if (!reader.ok() || !reader.done() || hello.from == raft::kNobody || hello.to == raft::kNobody)
     return make_error(ErrorCode::kCorruption, "not a member of a store");
   return hello;
+}
+
+Result<void> check_clock(std::int64_t theirs_unix_ms, std::int64_t ours_unix_ms) {
+  const std::int64_t gap_ms =
+      theirs_unix_ms > ours_unix_ms ? theirs_unix_ms - ours_unix_ms : ours_unix_ms - theirs_unix_ms;
+  if (gap_ms <= kMaxClockGapMs) return {};
+  const std::int64_t minutes = gap_ms / 60'000;
+  return make_error(ErrorCode::kPermissionDenied,
+                    "its clock is " + std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) +
+                        " min " + (theirs_unix_ms > ours_unix_ms ? "ahead of" : "behind") +
+                        " this member's: set both right, with NTP for example; it goes on by itself then");
 }
 
 std::string encode_answer(const Result<std::uint64_t>& outcome) {

@@ -1,7 +1,7 @@
-// What two members say to each other before anything else, and how bytes are framed between them: version 1.
+// What two members say to each other before anything else, and how bytes are framed between them: version 2.
 //
 //   frame  := u32 length, u32 crc32c of the payload (both big-endian), payload
-//   hello  := "COXPEER" version purpose cluster-bytes from data-id to     from whoever connects
+//   hello  := "COXPEER" version purpose cluster-bytes from data-id to unix-ms     from whoever connects
 //   answer := version, 0 data-id | 1 refused text-bytes
 //
 // Mail: frames of messages follow, one way, for as long as the connection lasts. A state: a frame with its
@@ -17,7 +17,7 @@
 
 namespace coxswain::store {
 
-inline constexpr std::uint8_t kPeerVersion = 1;
+inline constexpr std::uint8_t kPeerVersion = 2;
 inline constexpr std::size_t kFrameHead = 8;
 inline constexpr std::size_t kMaxFrameBytes = 32u << 20;
 
@@ -29,7 +29,13 @@ struct Hello {
   raft::MemberId from = raft::kNobody;
   std::uint64_t data_id = 0;  // of the data directory of `from`
   raft::MemberId to = raft::kNobody;
+  std::int64_t unix_ms = 0;  // by the clock of `from`
 };
+
+// Leases, certificates and ages are by each machine's clock: members whose clocks are hours apart disagree
+// about all of them, and are not to begin with that. One that goes wrong later does not end a connection.
+inline constexpr std::int64_t kMaxClockGapMs = 60 * 60 * 1000;
+Result<void> check_clock(std::int64_t theirs_unix_ms, std::int64_t ours_unix_ms);  // kPermissionDenied
 
 std::string frame(std::string_view payload);
 // Of the head alone: how long the payload is. kCorruption: longer than anybody may send.

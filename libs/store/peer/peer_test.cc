@@ -178,7 +178,13 @@ TEST_CASE("strangers are refused, with words that help") {
     std::string here;   // what member 1 says
     std::string there;  // what the stranger says
   };
+  ManualClock ahead(system_clock().unix_ms() + 3 * 3'600'000 + 125'000);
+  ManualClock behind(system_clock().unix_ms() - 26 * 3'600'000 + 30'000);
   const std::vector<Row> rows = {
+      {[&](PeerOptions& options) { options.clock = &ahead; }, 2, "its clock is 3 h 2 min ahead of",
+       "its clock is 3 h 2 min ahead of this member's: set both right"},
+      {[&](PeerOptions& options) { options.clock = &behind; }, 2, "its clock is 25 h 59 min behind",
+       "its clock is 25 h 59 min behind"},
       {[](PeerOptions& options) { options.cluster = "red"; }, 2,
        "it belongs to cluster red, this is a member of cluster blue", "it belongs to cluster red"},
       {[&](PeerOptions& options) { options.tls = authority.issue(member_name(3)); }, 2,
@@ -214,11 +220,19 @@ struct Rogue {
       : tls(load_peer_tls(authority.issue(member_name(2))).value()),
         stream(tls->connect(at.host, at.port, 2000, 2000).value()) {}
   void hello(Purpose purpose, MemberId from = 2) {
-    REQUIRE(stream->write(frame(encode_hello({purpose, "blue", from, 0, 1}))).ok());
+    REQUIRE(stream->write(frame(encode_hello({purpose, "blue", from, 0, 1, system_clock().unix_ms()}))).ok());
   }
   std::unique_ptr<TlsPeers> tls;
   std::unique_ptr<TlsStream> stream;
 };
+
+TEST_CASE("clocks may be a little apart") {
+  for (const std::int64_t gap_ms : {std::int64_t{0}, kMaxClockGapMs, -kMaxClockGapMs})
+    CHECK(check_clock(1'700'000'000'000 + gap_ms, 1'700'000'000'000).ok());
+  for (const std::int64_t gap_ms : {kMaxClockGapMs + 1, -kMaxClockGapMs - 1})
+    CHECK_FALSE(check_clock(1'700'000'000'000 + gap_ms, 1'700'000'000'000).ok());
+  CHECK_FALSE(check_clock(0, 1'700'000'000'000).ok());
+}
 
 TEST_CASE("whoever does not keep to the protocol is cut off, and nothing of it counts") {
   Authority authority;
@@ -258,7 +272,7 @@ TEST_CASE("whoever does not keep to the protocol is cut off, and nothing of it c
   {
     Rogue newer(authority, one.address());
     REQUIRE(newer.stream->write(frame(std::string("COXPEER\x07", 8))).ok());
-    REQUIRE(eventually([&] { return one.refused("it speaks version 7, this member speaks version 1"); }));
+    REQUIRE(eventually([&] { return one.refused("it speaks version 7, this member speaks version 2"); }));
   }
   CHECK(one.mails() == 0);
   CHECK(one.states.empty());

@@ -85,7 +85,8 @@ Result<std::unique_ptr<TlsStream>> call(TlsPeers& tls, const PeerOptions& option
   if ((*stream)->common_name() != member_name(to)) {
     return named(make_error(ErrorCode::kPermissionDenied, "that is " + (*stream)->common_name()));
   }
-  const std::string hello = encode_hello({purpose, options.cluster, options.id, options.data_id, to});
+  const std::string hello =
+      encode_hello({purpose, options.cluster, options.id, options.data_id, to, options.clock->unix_ms()});
   if (const auto sent = (*stream)->write(frame(hello)); !sent.ok()) return named(sent.error());
   const auto bytes = read_frame(**stream, options.io_timeout_ms);
   if (!bytes.ok()) return named(bytes.error());
@@ -421,6 +422,7 @@ Result<void> TlsTransportImpl::check(const Hello& hello, const TlsStream& stream
   if (hello.to != options_.id)
     return refuse("it looks for member " + std::to_string(hello.to) + ", this is member " +
                   std::to_string(options_.id) + ": check the addresses");
+  COX_RETURN_IF_ERROR(check_clock(hello.unix_ms, options_.clock->unix_ms()));
   return options_.admit(hello.from, hello.data_id);
 }
 

@@ -12,6 +12,7 @@
 #include <memory>
 #include <string>
 
+#include "libs/common/base/clock.h"
 #include "libs/store/node/transport.h"
 #include "libs/store/peer/tls_stream.h"
 
@@ -33,6 +34,7 @@ struct PeerOptions {
   std::string listen_address = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free one
   PeerTls tls;
+  Clock* clock = &system_clock();  // not owned; what time it is
   std::int64_t io_timeout_ms = 5000;
   std::int64_t mail_silence_ms = 1000;  // mail that the other machine does not acknowledge: connect again
   std::size_t queue_messages = 4096;
