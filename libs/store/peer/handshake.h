@@ -4,8 +4,7 @@
 //   hello  := "COXPEER" version purpose cluster-bytes from data-id to unix-ms     from whoever connects
 //   answer := version, 0 data-id | 1 refused text-bytes
 //
-// Mail: frames of messages follow, one way, for as long as the connection lasts. A state: a frame with its
-// message, frames of rows (engine/rows.h; none of them is empty), an empty frame, and an answer back.
+// Mail: frames of messages follow, one way, for as long as the connection lasts. A state: state_transfer.h.
 #pragma once
 
 #include <cstdint>

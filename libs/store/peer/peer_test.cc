@@ -1,6 +1,7 @@
 // Members over real connections: who may speak, what is refused and how it is said, and that one who is stuck
 // costs nobody else anything.
 #include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -167,6 +168,138 @@ TEST_CASE("a state arrives whole, or the sender hears that it did not") {
   CHECK(two.refused("no space left for a state"));
   one.transport->send_state(state_message(1, 7), one.engine->image().value());  // nobody's address
   REQUIRE(eventually([&] { return one.lost == 2; }));
+}
+
+// Between a member and another one: cuts every connection after so many bytes, as often as it is told to.
+class Relay {
+ public:
+  Relay(PeerAddress to, std::size_t cut_after, int cuts)
+      : to_(std::move(to)), cut_after_(cut_after), cuts_(cuts) {
+    listener_ = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    address_ = loopback(0);
+    socklen_t size = sizeof address_;
+    REQUIRE(::bind(listener_, reinterpret_cast<sockaddr*>(&address_), size) == 0);
+    REQUIRE(::listen(listener_, 8) == 0);
+    REQUIRE(::getsockname(listener_, reinterpret_cast<sockaddr*>(&address_), &size) == 0);
+    thread_ = std::thread([this] { run(); });
+  }
+  ~Relay() {
+    stopping_ = true;
+    thread_.join();
+    ::close(listener_);
+  }
+  PeerAddress address() const { return {"127.0.0.1", ntohs(address_.sin_port)}; }
+  std::size_t bytes() const { return bytes_; }  // that came from the sender
+
+ private:
+  static sockaddr_in loopback(std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    return address;
+  }
+  void run() {
+    while (!stopping_) {
+      pollfd waiter{listener_, POLLIN, 0};
+      if (::poll(&waiter, 1, 20) <= 0) continue;
+      const int from = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+      threads_.emplace_back([this, from] { serve(from); });
+    }
+    for (std::thread& thread : threads_) thread.join();
+  }
+  void serve(int from) {
+    const int to = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in address = loopback(to_.port);
+    std::size_t here = 0;
+    if (::connect(to, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+      while (!stopping_ && pass(from, to, &here)) continue;
+    ::close(from);
+    ::close(to);
+  }
+  bool pass(int from, int to, std::size_t* here) {
+    pollfd waiters[] = {{from, POLLIN, 0}, {to, POLLIN, 0}};
+    if (::poll(waiters, 2, 20) < 0) return false;
+    for (int i = 0; i < 2; ++i) {
+      if (waiters[i].revents == 0) continue;
+      char buffer[16384];
+      const ssize_t n = ::recv(i == 0 ? from : to, buffer, sizeof buffer, 0);
+      if (n <= 0) return false;
+      if (i == 0) {
+        bytes_ += static_cast<std::size_t>(n);
+        *here += static_cast<std::size_t>(n);
+        if (*here > cut_after_ && cuts_-- > 0) return false;
+      }
+      for (ssize_t sent = 0; sent < n;) {
+        const ssize_t more =
+            ::send(i == 0 ? to : from, buffer + sent, static_cast<std::size_t>(n - sent), MSG_NOSIGNAL);
+        if (more <= 0) return false;
+        sent += more;
+      }
+    }
+    return true;
+  }
+
+  const PeerAddress to_;
+  const std::size_t cut_after_;
+  std::atomic<int> cuts_;
+  int listener_ = -1;
+  sockaddr_in address_{};
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::size_t> bytes_{0};
+  std::vector<std::thread> threads_;  // of thread_
+  std::thread thread_;
+};
+
+TEST_CASE("a state goes on where it was when its connection broke") {
+  constexpr int kRows = 30'000;
+  Authority authority;
+  Peer one(authority, 1);
+  auto two = std::make_unique<Peer>(authority, 2);
+  const PeerAddress at = two->address();
+  EngineBatch rows;
+  std::size_t bytes = 0;
+  for (int i = 0; i < kRows; ++i) {
+    rows.push_back(
+        {Family::kVersions, "key-" + std::to_string(100'000 + i), std::string(600, 'v') + std::to_string(i)});
+    bytes += rows.back().value->size();
+  }
+  REQUIRE(one.engine->write(rows).ok());
+  SECTION("again and again") {
+    Relay relay(at, 6u << 20, 2);
+    one.transport->set_peers({{2, relay.address()}});
+    one.transport->send_state(state_message(1, 2), one.engine->image().value());
+    REQUIRE(eventually([&] { return one.sent + one.lost == 1; }));
+    CHECK(one.sent == 1);
+    CHECK(two->states.size() == 1);
+    int there = 0;
+    REQUIRE(two->engine
+                ->scan(Family::kVersions, "", [&](std::string_view, std::string_view) { return ++there > 0; })
+                .ok());
+    CHECK(there == kRows);
+    for (const int i : {0, 9'999, kRows - 1})
+      CHECK(two->engine->get(Family::kVersions, rows[static_cast<std::size_t>(i)].key).value() ==
+            rows[static_cast<std::size_t>(i)].value);
+    // What was in the buffers of two connections, and not all of it once more.
+    CHECK(relay.bytes() < 2 * bytes);
+  }
+  SECTION("unless the other side has lost what it had") {
+    Relay relay(at, 30u << 20, 0);
+    one.transport->set_peers({{2, relay.address()}});
+    std::thread restart([&] {
+      while (relay.bytes() < 2u << 20) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      two.reset();
+      two = std::make_unique<Peer>(authority, 2, [&](PeerOptions& options) { options.port = at.port; });
+    });
+    one.transport->send_state(state_message(1, 2), one.engine->image().value());
+    REQUIRE(eventually([&] { return one.sent + one.lost == 1; }));
+    restart.join();
+    int there = 0;
+    REQUIRE(two->engine
+                ->scan(Family::kVersions, "", [&](std::string_view, std::string_view) { return ++there > 0; })
+                .ok());
+    CHECK(there == (one.sent == 1 ? kRows : 0));  // from the start, all of it, or nothing at all
+  }
 }
 
 TEST_CASE("strangers are refused, with words that help") {

@@ -18,8 +18,10 @@
 #include <thread>
 
 #include "libs/common/base/check.h"
+#include "libs/common/base/wire.h"
 #include "libs/store/engine/rows.h"
 #include "libs/store/peer/handshake.h"
+#include "libs/store/peer/state_transfer.h"
 #include "libs/store/raft/message_codec.h"
 
 namespace coxswain::store {
@@ -30,19 +32,12 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::size_t kMostIncoming = 64;
 constexpr std::size_t kWriteBytes = 1u << 20;  // of messages in one go
-constexpr std::size_t kRowsBytes = 256u << 10;
-constexpr std::int64_t kInstallTimeoutMs = 600'000;  // the other side makes its copy durable
 constexpr auto kFirstPause = std::chrono::milliseconds(20);
 constexpr auto kLongestPause = std::chrono::milliseconds(250);
 constexpr std::int64_t kStateSilenceMs = 10'000;  // whoever takes it may be busy with it
-
-Result<std::string> read_frame(TlsStream& stream, std::int64_t timeout_ms) {
-  COX_ASSIGN_OR_RETURN(const std::string head, stream.read(kFrameHead, timeout_ms));
-  COX_ASSIGN_OR_RETURN(const std::size_t length, frame_length(head));
-  COX_ASSIGN_OR_RETURN(std::string payload, stream.read(length, timeout_ms));
-  COX_RETURN_IF_ERROR(check_frame(head, payload));
-  return payload;
-}
+// How long a state is tried to be gone on with after its connection broke.
+constexpr auto kResumeFor = std::chrono::seconds(30);
+constexpr auto kResumePause = std::chrono::milliseconds(200);
 
 // The stream that somebody waits on; stop() ends the waiting, now or as soon as there is one.
 class Held {
@@ -254,7 +249,8 @@ class TlsTransportImpl : public TlsTransport {
   Result<void> take_mail(TlsStream& stream, const Hello& hello);
   Result<void> take_state(TlsStream& stream, MemberId from);
   Result<raft::Message> read_message(TlsStream& stream, MemberId from, std::int64_t timeout_ms) const;
-  Result<void> give_state(TlsStream& stream, const raft::Message& message, EngineImage& image, Held& held);
+  Result<void> take_rows(TlsStream& stream, raft::Message message, StatesComing::State state);
+  Result<void> give_state(StateToSend& state, const PeerAddress& at, MemberId to, Held& held);
 
   const PeerOptions options_;
   const std::unique_ptr<TlsPeers> tls_;
@@ -268,6 +264,7 @@ class TlsTransportImpl : public TlsTransport {
   std::map<MemberId, std::unique_ptr<Sender>> senders_;
   std::list<std::unique_ptr<Work>> works_;
 
+  StatesComing coming_;
   std::thread thread_;
 };
 
@@ -335,6 +332,7 @@ void TlsTransportImpl::stop() {
   if (thread_.joinable()) thread_.join();
   senders.clear();
   reap(true);
+  coming_.clear();
 }
 
 template <typename What>
@@ -372,6 +370,7 @@ void TlsTransportImpl::accept_all() {
       const std::lock_guard lock(mutex_);
       if (stopping_) return;
     }
+    coming_.expire();
     pollfd waiter{listener_, POLLIN, 0};
     if (::poll(&waiter, 1, 100) <= 0) continue;
     const int fd = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
@@ -448,18 +447,42 @@ Result<void> TlsTransportImpl::take_mail(TlsStream& stream, const Hello& hello) 
 Result<void> TlsTransportImpl::take_state(TlsStream& stream, MemberId from) {
   COX_ASSIGN_OR_RETURN(raft::Message message, read_message(stream, from, options_.io_timeout_ms));
   if (message.kind != raft::MessageKind::kSnapshot) return make_error(ErrorCode::kCorruption, "not a state");
+  COX_ASSIGN_OR_RETURN(const std::string number, read_frame(stream, options_.io_timeout_ms));
+  WireReader reader(number);
+  const std::uint64_t transfer = reader.varint();
+  if (!reader.ok() || !reader.done() || transfer == 0)
+    return make_error(ErrorCode::kCorruption, "a state without a number");
+  auto state = coming_.begin(from, transfer, *receiver_, 2 * options_.io_timeout_ms);
+  const auto there = state.ok() ? Result<std::uint64_t>(state->frames) : Result<std::uint64_t>(state.error());
+  if (!state.ok()) {
+    COX_RETURN_IF_ERROR(stream.write(frame(encode_answer(there))));
+    return state.error();
+  }
+  if (const auto told = stream.write(frame(encode_answer(there))); !told.ok()) {
+    coming_.broke(*std::move(state));
+    return told;
+  }
+  return take_rows(stream, std::move(message), *std::move(state));
+}
+
+Result<void> TlsTransportImpl::take_rows(TlsStream& stream, raft::Message message,
+                                         StatesComing::State state) {
   const auto receive = [&]() -> Result<void> {
-    COX_ASSIGN_OR_RETURN(auto copy, receiver_->start_copy());
-    for (;;) {
+    for (;; ++state.frames) {
       COX_ASSIGN_OR_RETURN(const std::string bytes, read_frame(stream, options_.io_timeout_ms));
-      if (bytes.empty()) break;
+      if (bytes.empty()) return {};
       COX_ASSIGN_OR_RETURN(const EngineBatch batch, decode_rows(bytes));
-      COX_RETURN_IF_ERROR(copy->write(batch));
+      COX_RETURN_IF_ERROR(state.copy->write(batch));
     }
-    receiver_->receive_state(std::move(message), std::move(copy));
-    return {};
   };
   const Result<void> received = receive();
+  if (!received.ok() && connection_failed(received.error())) {
+    coming_.broke(std::move(state));
+    return received;
+  }
+  if (received.ok()) receiver_->receive_state(std::move(message), std::move(state.copy));
+  state.copy.reset();
+  coming_.ended();
   COX_RETURN_IF_ERROR(stream.write(frame(encode_answer(said(received)))));
   return received;
 }
@@ -476,37 +499,35 @@ void TlsTransportImpl::send_state(raft::Message message, std::unique_ptr<EngineI
     const auto sender = senders_.find(to);
     if (sender != senders_.end()) at = sender->second->at();
   }
-  auto give = [this, to, at, receiver, message = std::move(message),
-               image = std::move(image)](Held& held) mutable {
-    auto stream = call(*tls_, options_, at, to, Purpose::kState);
-    bool arrived = false;
-    if (stream.ok() && held.hold(stream->get())) {
-      arrived = give_state(**stream, message, *image, held).ok();
-      held.release();
-    }
-    image.reset();
+  auto state = std::make_unique<StateToSend>(
+      std::move(message), std::move(image), system_random().next() | 1,
+      StateToSend::Limits{options_.state_bytes_per_second, options_.io_timeout_ms});
+  auto give = [this, to, at, receiver, state = std::move(state)](Held& held) mutable {
+    const bool arrived = give_state(*state, at, to, held).ok();
+    state.reset();
     receiver->state_sent(to, arrived);
   };
   if (at.port == 0 || !begin(std::move(give))) receiver->state_sent(to, false);
 }
 
-Result<void> TlsTransportImpl::give_state(TlsStream& stream, const raft::Message& message, EngineImage& image,
+// Over as many connections as it takes, as long as it goes on.
+Result<void> TlsTransportImpl::give_state(StateToSend& state, const PeerAddress& at, MemberId to,
                                           Held& held) {
-  COX_RETURN_IF_ERROR(stream.write(frame(encode_message(message))));
-  const auto began = SteadyClock::now();
-  double due_seconds = 0;  // when so much may have been sent
+  auto give_up_at = SteadyClock::now() + kResumeFor;
   for (;;) {
-    COX_ASSIGN_OR_RETURN(const EngineBatch batch, image.next(kRowsBytes));
-    const std::string bytes = batch.empty() ? std::string() : encode_rows(batch);
-    COX_RETURN_IF_ERROR(stream.write(frame(bytes)));
-    if (batch.empty()) break;
-    due_seconds += static_cast<double>(bytes.size()) / static_cast<double>(options_.state_bytes_per_second);
-    while (!held.stopped() && std::chrono::duration<double>(SteadyClock::now() - began).count() < due_seconds)
-      std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    const std::uint64_t before = state.frames();
+    auto stream = call(*tls_, options_, at, to, Purpose::kState);
+    Result<void> given = stream.ok() ? Result<void>() : Result<void>(stream.error());
+    if (given.ok() && held.hold(stream->get())) {
+      given = state.give(**stream, [&held] { return held.stopped(); });
+      held.release();
+    }
+    if (held.stopped()) return make_error(ErrorCode::kUnavailable, "this member stops");
+    if (given.ok() || !connection_failed(given.error()) || state.frames() == 0) return given;
+    if (state.frames() > before) give_up_at = SteadyClock::now() + kResumeFor;
+    if (SteadyClock::now() > give_up_at) return given;
+    std::this_thread::sleep_for(kResumePause);
   }
-  COX_ASSIGN_OR_RETURN(const std::string bytes, read_frame(stream, kInstallTimeoutMs));
-  const auto answer = decode_answer(bytes);
-  return answer.ok() ? Result<void>() : Result<void>(answer.error());
 }
 
 }  // namespace
