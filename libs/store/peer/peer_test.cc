@@ -391,9 +391,11 @@ TEST_CASE("whoever does not keep to the protocol is cut off, and nothing of it c
     INFO(one.all_refusals());
     REQUIRE(refused);
   }
-  for (const auto& [bytes, words] :
-       {std::pair<std::string, std::string>{good, "not a state"},
-        {frame(raft::encode_message(state_message(2, 1))) + frame("xx"), "not rows"}}) {
+  const std::string state = frame(raft::encode_message(state_message(2, 1)));
+  for (const auto& [bytes, words] : {std::pair<std::string, std::string>{good, "not a state"},
+                                     {state + frame(std::string(1, '\0')), "a state without a number"},
+                                     {state + frame("xx"), "a state without a number"},
+                                     {state + frame("\x07") + frame("xx"), "not rows"}}) {
     CAPTURE(words);
     Rogue rogue(authority, one.address());
     rogue.hello(Purpose::kState);
