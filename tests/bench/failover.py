@@ -4,7 +4,7 @@
 A writer at every server writes all the time, one write after the other, each to an object of its own, and waits for as long
 as its server takes: no client's time-out is part of the result.
 
-usage: failover.py BUILD_DIR [ROUNDS] [--verbose]        rounds of each kind, 40 unless told
+usage: failover.py BUILD_DIR [ROUNDS] [--quick] [--verbose]        rounds of each kind, 40 unless told
 """
 import http.client
 import json
@@ -143,7 +143,7 @@ def main():
     arguments = [a for a in sys.argv[1:] if not a.startswith("--")]
     if not arguments:
         raise SystemExit(__doc__)
-    rounds = int(arguments[1]) if len(arguments) > 1 else 40
+    rounds = int(arguments[1]) if len(arguments) > 1 else 2 if "--quick" in sys.argv else 40
     with three_servers(pathlib.Path(arguments[0]) / "bin/api-server", ["--election-timeout-ms", "1000"]) as members:
         failover = Failover(members)
         try:
