@@ -1,6 +1,7 @@
 #include "tests/bench/connection.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <openssl/pem.h>
 #include <sys/socket.h>
@@ -61,6 +62,8 @@ Connection::Connection(const Target& target) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(target.port);
+  if (target.receive_buffer > 0)
+    setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &target.receive_buffer, sizeof(target.receive_buffer));
   inet_pton(AF_INET, target.host.c_str(), &address.sin_addr);
   if (connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof(address)) != 0) die("connect");
   const int on = 1;
@@ -120,6 +123,21 @@ void Connection::stream(std::string_view bytes, const std::function<bool(std::st
     const bool go_on = on_data(buffer_);
     buffer_.clear();
     if (!go_on) return;
+  }
+}
+
+int Connection::open_stream(std::string_view bytes) {
+  send(bytes);
+  fcntl(fd_, F_SETFL, fcntl(fd_, F_GETFL) | O_NONBLOCK);
+  return fd_;
+}
+
+bool Connection::drain(std::string* out) {
+  char data[16384];
+  for (;;) {
+    const int n = SSL_read(ssl_, data, sizeof(data));
+    if (n <= 0) return SSL_get_error(ssl_, n) == SSL_ERROR_WANT_READ;
+    out->append(data, static_cast<std::size_t>(n));
   }
 }
 

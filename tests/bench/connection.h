@@ -15,6 +15,7 @@ struct Target {
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;
   SSL_CTX* context = nullptr;  // shared; owned by main
+  int receive_buffer = 0;      // bytes that the kernel keeps for a reader that is slow; 0: as it likes
 };
 
 class Connection {
@@ -29,6 +30,11 @@ class Connection {
   int request(std::string_view bytes, std::string* body = nullptr, std::size_t* size = nullptr);
   // Sends the request of a watch and hands over raw bytes until `on_data` returns false.
   void stream(std::string_view bytes, const std::function<bool(std::string_view)>& on_data);
+
+  // For whoever waits for many: sends the request of a watch and does not block from then on; gives the
+  // descriptor to wait for. Then drain(): what is there is added to `out`; false: the server has closed.
+  int open_stream(std::string_view bytes);
+  bool drain(std::string* out);
 
  private:
   void send(std::string_view bytes);

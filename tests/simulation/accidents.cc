@@ -26,6 +26,7 @@ void World::draw_mixture() {
       {0, [this] { jump_clock(); }},     {0, [this] { tick_in_bursts(); }},
       {0, [this] { stop_ticks(); }},     {0, [this] { isolate_leader(); }},
   };
+  accidents_.push_back({0, [this] { break_connections(any_member()); }});
   for (Accident& accident : accidents_) accident.weight = chance(0.5) ? 0 : 1 + random_->below(8);
   if (damage_) accidents_.push_back({1 + random_->below(8), [this] { plant_damage(); }});
   if (damage_) accidents_.push_back({2, [this] { replace_lost(); }});
@@ -33,6 +34,7 @@ void World::draw_mixture() {
   pause_us_ = between(10, 300) * kMs;
   if (chance(0.3)) short_reign_ = random_->unit();
   if (chance(0.3)) torn_tail_ = random_->unit();
+  if (chance(0.7)) noticed_ = random_->unit();
 }
 
 void World::accident() {
@@ -69,9 +71,18 @@ void World::crash_writing(raft::MemberId id) {
 
 // Somebody starts it again, after a while.
 void World::fell(raft::MemberId id) {
+  break_connections(id);
   at(calm_ ? 1 * kMs : between(1 * kMs, 600 * kMs), [this, id] {
     if (!member(id)->up() && !member(id)->lost()) member(id)->start();
   });
+}
+
+// The process has ended, or nothing has happened to it at all: others cannot tell.
+void World::break_connections(raft::MemberId id) {
+  for (const auto& [other, m] : members_) {
+    if (other == id || !chance(noticed_) || !reachable(id, other)) continue;
+    at(between(100, delay_us_), [this, by = other, id] { report_unreachable(by, id); });
+  }
 }
 
 void World::break_disk() {

@@ -67,6 +67,7 @@ void Member::start() {
   options.log_cache_bytes = random_.below(2) == 0 ? 0 : 4096;
   options.checkpoint_log_bytes = 500 + random_.below(4000);
   options.keep_entries = random_.below(30);
+  options.keep_bytes_for_copy = id_ % 2 == 0 ? 0 : 16'384;  // else few would need a state
   options.check_ms = 100 + static_cast<std::int64_t>(random_.below(300));
   options.scrub_ms = 100 + static_cast<std::int64_t>(random_.below(200));
   options.scrub_step_ms = 5;

@@ -145,6 +145,12 @@ void World::report_snapshot(raft::MemberId from, raft::MemberId to) {
   member(from)->control([&](raft::Raft& core) { core.report_snapshot(to, arrived); });
 }
 
+void World::report_unreachable(raft::MemberId by, raft::MemberId id) {
+  if (!member(by)->up()) return;
+  if (member(by)->busy()) return at(kTickUs, [this, by, id] { report_unreachable(by, id); });
+  member(by)->control([&](raft::Raft& core) { core.report_unreachable(id); });
+}
+
 void World::transmit(Envelope envelope, std::int64_t later_us) {
   const raft::Message& m = envelope.message;
   if (chance(loss_) || !reachable(m.from, m.to) || members_.count(m.to) == 0) return;

@@ -79,6 +79,7 @@ class World : private Outside {
   void tick(raft::MemberId id);
   void transmit(Envelope envelope, std::int64_t later_us);
   void report_snapshot(raft::MemberId from, raft::MemberId to);
+  void report_unreachable(raft::MemberId by, raft::MemberId id);
   void watch_leaders(raft::MemberId id);
 
   // clients.cc
@@ -127,6 +128,7 @@ class World : private Outside {
   void slow_disk();
   void break_disk();
   void fill_disk();
+  void break_connections(raft::MemberId id);
   void heal();
   void settle();
   void add_member(raft::MemberId id);
@@ -167,7 +169,8 @@ class World : private Outside {
   double short_reign_ = 0;  // leaders that fall as soon as they lead
   std::int64_t patience_us_ = 400'000;  // of clients
   std::int64_t late_most_us_ = 3'000'000;
-  double late_ = 0;  // messages that come long after everything else
+  double noticed_ = 0;  // connections that break, of all that do
+  double late_ = 0;     // messages that come long after everything else
   std::vector<Operation> operations_;
   std::vector<Client> clients_;
   std::vector<Viewer> viewers_;

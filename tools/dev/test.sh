@@ -52,7 +52,19 @@ test_fuzz() {
 test_bench() {
   [ "${1:-}" != --build ] || { bench_build; return; }
   build_all
-  tests/bench/run "$BUILD_DIR" "$@"
+  case "${1:-}" in
+    --group) bench_group "${@:2}" ;;
+    --snapshot) python3 tests/bench/big_snapshot.py "$BUILD_DIR" "${@:2}" ;;
+    *) tests/bench/run "$BUILD_DIR" "$@" ;;
+  esac
+}
+
+# Whole processes: three api-servers that lose their leader, one with many watchers.
+bench_group() {
+  echo "| work | measured | etcd | ratio | goal | |"
+  echo "|---|---|---|---|---|---|"
+  python3 tests/bench/failover.py "$BUILD_DIR" "$@"
+  python3 tests/bench/stuck_watchers.py "$BUILD_DIR" "$@"
 }
 
 # A full build from nothing, all programs and tests, without the compiler cache.

@@ -187,13 +187,11 @@ struct Watch : std::enable_shared_from_this<Watch> {
       if (batch->events.empty()) {
         std::weak_ptr<Watch> weak = shared_from_this();
         std::weak_ptr<http::Exchange> exchange = call->exchange;
-        const bool busy = call->core.metrics.watchers.load(std::memory_order_relaxed) > kManyWatchers &&
-                          call->core.clock.now_ms() - pumped_ms < kCoalesceMs;
-        watcher->arm([weak, exchange, delay_ms = busy ? kCoalesceMs : 0] {
+        watcher->arm([weak, exchange] {
           // Store's thread: only hop over to the connection's.
           if (const std::shared_ptr<http::Exchange> alive = exchange.lock()) {
-            alive->post(delay_ms, [weak] {
-              if (const std::shared_ptr<Watch> self = weak.lock()) self->pump();
+            alive->post(0, [weak] {
+              if (const std::shared_ptr<Watch> self = weak.lock()) self->woken();
             });
           }
         });
@@ -207,6 +205,15 @@ struct Watch : std::enable_shared_from_this<Watch> {
       if (!out.empty()) pumped_ms = call->core.clock.now_ms();
       if (!out.empty() && !call->exchange->write(std::move(out))) return finish();
     }
+  }
+
+  void woken() {
+    const std::int64_t rest_ms = pumped_ms + kCoalesceMs - call->core.clock.now_ms();
+    if (rest_ms <= 0 || call->core.metrics.watchers.load(std::memory_order_relaxed) <= kManyWatchers)
+      return pump();
+    call->exchange->post(rest_ms, [weak = weak_from_this()] {
+      if (const std::shared_ptr<Watch> self = weak.lock()) self->pump();
+    });
   }
 
   void tick() {

@@ -262,14 +262,15 @@ Node::Batch Node::take_proposals() {
 void Node::work(Mail mail) {
   if (mail.flushed.has_value()) member_.flushed(*std::move(mail.flushed));
   if (bad_image_->load()) member_.distrust("what this member has stored is not what it applied");
+  for (Incoming& state : mail.states) member_.install(std::move(state.message), std::move(state.copy));
+  if (!mail.messages.empty()) member_.step(std::move(mail.messages));
+  // After what was received before: the last words of a leader that died are no sign of life.
   for (const Report& report : mail.reports) {
     if (report.state_arrived.has_value())
       member_.report_state(report.id, *report.state_arrived);
     else
       member_.report_unreachable(report.id);
   }
-  for (Incoming& state : mail.states) member_.install(std::move(state.message), std::move(state.copy));
-  if (!mail.messages.empty()) member_.step(std::move(mail.messages));
   if (mail.hand_over.has_value()) member_.hand_over(*mail.hand_over);
   if (!mail.barriers.empty()) {
     // One round to a quorum for all of them.

@@ -20,7 +20,7 @@ class Transport {
     // message.
     virtual Result<std::unique_ptr<EngineCopy>> start_copy() = 0;
     virtual void receive_state(raft::Message message, std::unique_ptr<EngineCopy> copy) = 0;
-    // How sending went.
+    // Its mail ended, or mail does not get to it.
     virtual void unreachable(raft::MemberId id) = 0;
     virtual void state_sent(raft::MemberId id, bool arrived) = 0;
   };

@@ -1,4 +1,5 @@
 // What a member does between writes: room on the disk, checkpoints, compaction by age, sweeping.
+#include <algorithm>
 #include <utility>
 
 #include "libs/common/base/check.h"
@@ -117,11 +118,25 @@ void Member::checkpoint() {
   host_.flush_engine();
 }
 
+// Everything behind this. While a state is on its way others write on: if the log behind it were gone when it
+// has arrived, that member would need another state, and so on for as long as they write.
+raft::Index Member::needed_by_others() const {
+  raft::Index needed = raft_->last_index();
+  if (health_ != Health::kServing || log_->disk_bytes() > options_.keep_bytes_for_copy) return needed;
+  for (const auto& [id, progress] : raft_->progress()) {
+    if (progress.state() == raft::Progress::State::kSnapshot)
+      needed = std::min(needed, progress.pending_snapshot());
+    else if (progress.state() == raft::Progress::State::kReplicate || progress.recently_active)
+      needed = std::min(needed, progress.match());
+  }
+  return needed;
+}
+
 void Member::flushed(Result<void> outcome) {
   const std::uint64_t index = std::exchange(flush_index_, 0);
   if (outcome.ok()) {
-    if (index > options_.keep_entries)
-      (void)log_->truncate_prefix(index - options_.keep_entries);  // what could not be removed goes next time
+    if (index > options_.keep_entries)  // what could not be removed goes next time
+      (void)log_->truncate_prefix(std::min(index - options_.keep_entries, needed_by_others()));
     return;
   }
   behind_ = true;

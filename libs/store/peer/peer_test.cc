@@ -148,6 +148,24 @@ TEST_CASE("mail arrives in order, in both directions, and goes on after a restar
   CHECK(one.unreached > 0);
 }
 
+TEST_CASE("who is gone is reported to who only listened, and to who still sends") {
+  Authority authority;
+  Peer listens(authority, 1), sends(authority, 3);
+  auto dies = std::make_unique<Peer>(authority, 2);
+  dies->transport->set_peers({{1, listens.address()}});
+  sends.transport->set_peers({{2, dies->address()}});
+  dies->transport->send(heartbeat(2, 1));
+  sends.transport->send(heartbeat(3, 2));
+  REQUIRE(eventually([&] { return listens.mails() == 1 && dies->mails() == 1; }));
+  CHECK(listens.unreached + sends.unreached == 0);
+  dies.reset();
+  CHECK(eventually([&] { return listens.unreached > 0; }));
+  CHECK(eventually([&] {
+    sends.transport->send(heartbeat(3, 2));
+    return sends.unreached > 0;
+  }));
+}
+
 TEST_CASE("a state arrives whole, or the sender hears that it did not") {
   Authority authority;
   Peer one(authority, 1), two(authority, 2);

@@ -393,6 +393,7 @@ void TlsTransportImpl::serve(int fd, Held& held) {
     ended =
         hello->purpose == Purpose::kMail ? take_mail(**stream, *hello) : take_state(**stream, hello->from);
   held.release();
+  if (hello.ok() && hello->purpose == Purpose::kMail) receiver_->unreachable(hello->from);
   if (ended.ok() || ended.error().code == ErrorCode::kUnavailable) return;
   options_.on_refusal("the connection of " + (*stream)->common_name() +
                       " was ended: " + ended.error().message);

@@ -104,6 +104,11 @@ void Raft::hurry() {
   election_timeout_ = std::min(election_timeout_, election_elapsed_ + moment);
 }
 
+// The leader's process has died, most likely. It counts as silent: this member may vote for others, and asks
+// for votes after what is left of its time-out, the share of chance. If the leader lives, its next message
+// sets that right, and those who still hear it refuse (§4.2.3, §9.6): no term passes.
+void Raft::on_lost_leader() { election_elapsed_ = std::max(election_elapsed_, options_.election_ticks); }
+
 // §6.2: a leader that cannot reach a quorum steps down, so that its clients look elsewhere.
 void Raft::check_quorum() {
   if (planted(Mutant::kNoCheckQuorum)) return;

@@ -80,7 +80,8 @@ class Raft {
   Outcome transfer_leadership(MemberId to);
   void campaign();  // without waiting for the time-out
 
-  // From the node: how the sending went.
+  // From the node. The first: a connection with that member broke, or none can be had. If it leads, a
+  // follower need not wait until it has been silent for an election time-out (on_lost_leader()).
   void report_unreachable(MemberId id);
   void report_snapshot(MemberId id, bool arrived);
 
@@ -129,6 +130,7 @@ class Raft {
   void handle_vote(const Message& message);
   void handle_vote_reply(const Message& message);
   void hurry();
+  void on_lost_leader();
   void tell_commit(Message* message) const;
   void learn_commit(const Message& message);
   void check_quorum();

@@ -65,6 +65,48 @@ deliver
 expect 1 leader
 expect 2 of 1
 )"},
+      {"who has lost the connection with the leader does not wait for a time-out, nor refuse", R"(
+group 1,2,3
+start
+campaign 1
+deliver
+stop 1
+lost 2 1
+lost 3 1
+expect 2 of 1                # until its share of chance is over
+tick 2 10                    # at most: without the hint it would be 20
+expect sent 2->3 PreVote term=2
+deliver
+expect 2 leader
+expect 3 of 2
+)"},
+      {"§9.6: a lost connection is no proof: who hears the leader refuses, and nothing is disturbed", R"(
+group 1,2,3
+start
+campaign 1
+deliver
+lost 2 1
+tick 2 10
+expect sent 2->3 PreVote term=2
+deliver
+expect 3 of 1
+expect 2 precandidate
+tick 1                       # a heartbeat
+deliver
+expect 2 of 1
+expect 2 term 1
+expect 1 leader
+lost 2 1                     # and one that comes in between takes the hint back
+tick 1
+deliver
+tick 2 9
+expect 2 follower
+lost 2 3                     # nor does it matter who else is lost
+tick 1
+deliver
+tick 2 9
+expect 2 of 1
+)"},
       {"§9.6: who was cut off does not disturb those who have a leader", R"(
 group 1,2,3
 start

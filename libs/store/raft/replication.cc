@@ -170,6 +170,7 @@ void Raft::handle_heartbeat_reply(const Message& m) {
 }
 
 void Raft::report_unreachable(MemberId id) {
+  if (role_ == Role::kFollower && id == leader_) return on_lost_leader();
   const auto it = progress_.find(id);
   if (it != progress_.end() && it->second.state() == Progress::State::kReplicate) it->second.become_probe();
 }

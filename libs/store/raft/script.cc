@@ -357,7 +357,8 @@ bool Play::network(const Words& words) {
 // What a member is asked to do.
 bool Play::ask(const Words& words) {
   const std::string& command = words[0];
-  static const std::set<std::string> commands = {"campaign", "tick", "propose", "change", "transfer", "read"};
+  static const std::set<std::string> commands = {"campaign", "tick", "propose", "change",
+                                                 "transfer", "read", "lost"};
   if (commands.count(command) == 0) return false;
   const MemberId id = number(words[1]);
   Raft& raft = *at(words[1]).raft;
@@ -383,6 +384,8 @@ bool Play::ask(const Words& words) {
     outcome_ = target.ok() ? raft.propose_configuration(*target) : Outcome::kNotAllowed;
   } else if (command == "transfer") {  // transfer FROM TO
     outcome_ = raft.transfer_leadership(number(words[2]));
+  } else if (command == "lost") {  // lost ID OTHER: its connection with the other one broke
+    raft.report_unreachable(number(words[2]));
   } else {  // read ID CONTEXT
     outcome_ = raft.read_index(number(words[2]));
   }
