@@ -17,8 +17,9 @@ namespace {
 Txn put_of(const Work& work, std::uint64_t n) {
   // A number that is prime to any count of keys visits them all, in no order.
   const std::uint64_t key = work.keys > 0 ? n * 2'654'435'761u % work.keys : n;
+  std::string value = work.value ? work.value(key, n) : value_of(work.value_bytes, n);
   Txn txn;
-  txn.ops.push_back({Op::Type::kPut, key_of(work.prefix, key), value_of(work.value_bytes, n), kNoSplice});
+  txn.ops.push_back({Op::Type::kPut, key_of(work.prefix, key), std::move(value), kNoSplice});
   return txn;
 }
 

@@ -2,6 +2,7 @@
 // callback of the answer, so that a hundred clients take no hundred threads.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,8 @@ struct Work {
   std::string prefix;    // of keys
   std::size_t keys = 0;  // that are written over and over, or read; 0: every write has a new one
   std::size_t value_bytes = 0;
+  // What is written n-th, to the key of this number; empty: value_bytes that do not compress.
+  std::function<std::string(std::uint64_t key, std::uint64_t n)> value = {};
 };
 
 struct Done {

@@ -18,13 +18,41 @@ std::unique_ptr<Store> open_in(const std::string& dir) {
   return open_local_store(options).value();
 }
 
-// In tenths, so that growth would show.
-void update(const Settings& settings, std::size_t value_bytes, std::uint64_t updates) {
+// Some text that is always the same for the same number.
+std::string hex_of(std::uint64_t n, int digits) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%016llx",
+                static_cast<unsigned long long>((n + 1) * 0x9e3779b97f4a7c15u));
+  return std::string(buffer).substr(0, static_cast<std::size_t>(digits));
+}
+
+std::string uid_of(std::uint64_t n) {
+  return hex_of(n, 8) + "-" + hex_of(n + 1, 4) + "-4" + hex_of(n + 2, 3) + "-a" + hex_of(n + 3, 3) + "-" +
+         hex_of(n + 4, 12);
+}
+
+// What a kubelet writes every ten seconds, the most frequent of all small updates: always as long.
+std::string lease_of(std::uint64_t node, std::uint64_t n) {
+  const std::string name = key_of("node-", node);
+  const std::string microseconds = std::to_string(100'000'000'000 + n * 7919);
+  return R"({"apiVersion":"coordination.k8s.io/v1","kind":"Lease","metadata":{"name":")" + name +
+         R"(","namespace":"kube-node-lease","uid":")" + uid_of(node) +
+         R"(","creationTimestamp":"2026-01-01T00:00:00Z","ownerReferences":[{"apiVersion":"v1","kind":"Node","name":")" +
+         name + R"(","uid":")" + uid_of(node + (1u << 30)) + R"("}]},"spec":{"holderIdentity":")" + name +
+         R"(","leaseDurationSeconds":40,"renewTime":"2026-01-01T)" + microseconds.substr(0, 2) + ":" +
+         microseconds.substr(2, 2) + ":" + microseconds.substr(4, 2) + "." + microseconds.substr(6) +
+         R"(Z"}})";
+}
+
+// Over 100,000 keys, in tenths: growth would show.
+void update(const Settings& settings, const char* what, std::uint64_t updates, Work work) {
   constexpr int kParts = 10;
-  const auto store = open_in(settings.dir + "/" + std::to_string(value_bytes));
-  Work work{256, 0, "bench/", settings.quick ? 1000u : 100'000u, value_bytes};
-  const std::uint64_t part = updates / kParts;
-  const double value_total = static_cast<double>(part * value_bytes);
+  const auto store = open_in(settings.dir + "/" + std::to_string(work.value_bytes));
+  work.clients = 256;
+  work.prefix = "leases/kube-node-lease/node-";
+  work.keys = settings.quick ? 1000 : 100'000;
+  const std::uint64_t part = updates / kParts / (settings.quick ? 100 : 1);
+  const auto value_total = static_cast<double>(part * work.value_bytes);
   std::string parts;
   double written = 0;
   for (int i = 0; i < kParts; ++i) {
@@ -34,9 +62,9 @@ void update(const Settings& settings, std::size_t value_bytes, std::uint64_t upd
     written += now;
     parts += (i > 0 ? " " : "") + show(now / value_total);
   }
-  char name[128];
-  std::snprintf(name, sizeof name, "bytes written to disk per byte of value, %.0f updates of %zu bytes",
-                static_cast<double>(updates), value_bytes);
+  const std::string name = "bytes written to disk per byte of value, " +
+                           show(static_cast<double>(part * kParts)) + " updates of " +
+                           std::to_string(work.value_bytes) + " bytes: " + what;
   print({name, written / value_total / kParts, "", "by tenths: " + parts, std::nullopt, 0, at_most(3)});
 }
 
@@ -64,9 +92,15 @@ void print_memory(const char* when, const Keys& keys, std::uint64_t resident_bef
 
 void run_small_updates(const Settings& settings) {
   std::filesystem::create_directory(settings.dir);
-  const std::uint64_t scale = settings.quick ? 100 : 1;
-  update(settings, 128, 10'000'000 / scale);
-  update(settings, 1024, 2'000'000 / scale);
+  Work leases;
+  leases.value = lease_of;
+  leases.value_bytes = lease_of(0, 0).size();
+  update(settings, "Leases, as kubelets write them", 10'000'000, leases);
+  Work random;
+  random.value_bytes = 1024;
+  update(settings, "random, which do not compress", 2'000'000, random);
+  random.value_bytes = 128;
+  update(settings, "random, which do not compress", 2'000'000, random);
 }
 
 void run_fill(const Settings& settings) {
