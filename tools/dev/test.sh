@@ -49,7 +49,10 @@ test_fuzz() {
 
 test_bench() {
   [ "${1:-}" != --build ] || { bench_build; return; }
-  build_all
+  case " $* " in
+    *" --store "*) build_all store_bench ;;
+    *) build_all ;;
+  esac
   tests/bench/run "$BUILD_DIR" "$@"
 }
 
