@@ -51,7 +51,10 @@ test_fuzz() {
 
 test_bench() {
   [ "${1:-}" != --build ] || { bench_build; return; }
-  build_all
+  case "${1:-}" in
+    --store) build_all store_bench ;;
+    *) build_all ;;
+  esac
   case "${1:-}" in
     --group) bench_group "${@:2}" ;;
     --snapshot) python3 tests/bench/big_snapshot.py "$BUILD_DIR" "${@:2}" ;;

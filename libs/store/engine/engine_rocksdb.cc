@@ -63,6 +63,7 @@ rocksdb::DBOptions db_options() {
   options.atomic_flush = true;  // the applied index and what it covers reach the disk together
   options.avoid_flush_during_shutdown = true;
   options.max_background_jobs = 2;
+  options.bytes_per_sync = 1u << 20;  // as it goes: a file synced all at once holds up the log's fdatasync
   options.max_open_files = 256;
   options.max_file_opening_threads = 1;
   options.skip_stats_update_on_db_open = true;
@@ -75,6 +76,20 @@ rocksdb::DBOptions db_options() {
   return options;
 }
 
+// Hardly anything of `versions` is read but at a start, which reads all of it: many sorted runs cost little,
+// and what is written again and again costs much. A run takes part in a merge when some twenty others of its
+// size are there, and all are merged when what is newer than the oldest one is five times as much, which is
+// when what was swept gives its room back.
+void keep_many_runs(rocksdb::ColumnFamilyOptions* options) {
+  constexpr int kRuns = 24;
+  options->compaction_style = rocksdb::kCompactionStyleUniversal;
+  options->compaction_options_universal.size_ratio = 1;
+  options->compaction_options_universal.max_size_amplification_percent = 500;
+  options->level0_file_num_compaction_trigger = kRuns;
+  options->level0_slowdown_writes_trigger = 3 * kRuns;
+  options->level0_stop_writes_trigger = 6 * kRuns;
+}
+
 rocksdb::ColumnFamilyOptions family_options(Family family, const std::shared_ptr<rocksdb::Cache>& cache) {
   rocksdb::ColumnFamilyOptions options;
   options.write_buffer_size = family == Family::kVersions ? 8u << 20 : 2u << 20;
@@ -85,7 +100,9 @@ rocksdb::ColumnFamilyOptions family_options(Family family, const std::shared_ptr
   table.cache_index_and_filter_blocks = true;
   table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
   table.format_version = 5;
+  table.block_size = 16u << 10;  // compresses better than 4 KiB, and few are read alone
   options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  if (family == Family::kVersions) keep_many_runs(&options);
   return options;
 }
 

@@ -7,6 +7,7 @@ namespace coxswain::store {
 namespace {
 constexpr std::size_t kMaxFanout = 64;
 constexpr std::size_t kMergeBelow = kMaxFanout / 4;
+constexpr std::size_t kSpare = 8;  // a leaf's room grows by so many: doubling would leave half of it unused
 }  // namespace
 
 struct Index::Node {
@@ -90,6 +91,7 @@ Split split_if_full(Node* node, bool grew_at_end) {
   Split split{right, {}};
   if (node->leaf) {
     move_tail(&node->entries, &right->entries, at);
+    node->entries.shrink_to_fit();
     split.low = right->entries.front()->key;
   } else {
     move_tail(&node->children, &right->children, at);
@@ -110,6 +112,8 @@ Split insert(Node* node, EntryPtr entry, bool* added) {
       return {};
     }
     at_end = i == node->entries.size();
+    if (node->entries.size() == node->entries.capacity())
+      node->entries.reserve(node->entries.size() + kSpare);
     node->entries.insert(node->entries.begin() + static_cast<std::ptrdiff_t>(i), std::move(entry));
     *added = true;
   } else {

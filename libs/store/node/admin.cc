@@ -175,10 +175,11 @@ std::string Node::why_no_leader() const {
 void Node::care_for_members() {
   if (roster_ == nullptr) return;
   const State::Snapshot now = state_.snapshot();
-  const MemberList list = read_members(now);
   const raft::Configuration& configuration = member_.raft().configuration();
-  if (members_version_ != list.version || members_told_ != configuration) {
-    members_version_ = list.version;
+  const bool changed = !member_list_.has_value() || member_list_->version != members_version(now);
+  if (changed) member_list_ = read_members(now);
+  const MemberList& list = *member_list_;
+  if (changed || members_told_ != configuration) {
     members_told_ = configuration;
     std::vector<MemberRecord> records = list.records;
     for (MemberRecord& record : records) {

@@ -98,9 +98,14 @@ const MemberRecord* MemberList::find(std::uint64_t id) const {
   return nullptr;
 }
 
+Revision members_version(const State::Snapshot& state) {
+  const EntryPtr version = state.index.find(kVersionKey);
+  return version == nullptr ? 0 : version->mod_revision;
+}
+
 MemberList read_members(const State::Snapshot& state) {
   MemberList list;
-  if (const EntryPtr version = state.index.find(kVersionKey)) list.version = version->mod_revision;
+  list.version = members_version(state);
   std::vector<std::pair<MemberRecord, Revision>> found;
   state.index.scan(kMembersPrefix, [&](const EntryPtr& entry) {
     if (!has_prefix(entry->key, kMembersPrefix)) return false;

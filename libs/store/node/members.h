@@ -31,6 +31,7 @@ struct MemberList {
   const MemberRecord* find(std::uint64_t id) const;
 };
 MemberList read_members(const State::Snapshot& state);
+Revision members_version(const State::Snapshot& state);  // MemberList::version, without reading the list
 
 // HOST:PORT with a port that can be; a name of letters, digits, '-', '_' and '.'.
 Result<void> check_peer_address(std::string_view address);

@@ -317,10 +317,20 @@ void Node::publish_status() {
   if (group_.members != raft.configuration()) group_.members = raft.configuration();
   if (checks_ != member_.applied().checks) checks_ = member_.applied().checks;
   damaged_.store(!member_.damage().empty(), std::memory_order_release);
-  group_.match.clear();
-  for (const auto& [id, progress] : raft.progress()) group_.match[id] = progress.match();
+  publish_match(raft.progress());
   alone_.store(raft.role() == raft::Role::kLeader && raft.progress().empty() && !group_.members.joint(),
                std::memory_order_release);
+}
+
+// In place: this is done for every group, and the members are nearly always the same ones.
+void Node::publish_match(const std::map<raft::MemberId, raft::Progress>& progress) {
+  auto at = group_.match.begin();
+  for (const auto& [id, of] : progress) {
+    while (at != group_.match.end() && at->first < id) at = group_.match.erase(at);
+    if (at == group_.match.end() || at->first != id) at = group_.match.emplace_hint(at, id, 0);
+    (at++)->second = of.match();
+  }
+  group_.match.erase(at, group_.match.end());
 }
 
 void Node::send(raft::Message message) {

@@ -140,6 +140,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   void tick();
   void tell_leader();
   void publish_status();
+  void publish_match(const std::map<raft::MemberId, raft::Progress>& progress);  // mutex_ held
 
   void run_flushes();  // the flush thread
 
@@ -158,7 +159,7 @@ class Node : public Store, public StoreAdmin, private MemberHost, private Transp
   const std::function<void(const std::string&)> on_event_;
   Clock& clock_;
   std::int64_t tick_at_ms_ = 0;                 // the node's thread
-  Revision members_version_ = -1;               // the node's thread: of the list that was told last
+  std::optional<MemberList> member_list_;       // the node's thread: as of its version
   raft::Configuration members_told_;            // the node's thread
   raft::MemberId told_leader_ = raft::kNobody;  // the node's thread
   std::int64_t introduce_at_ms_ = 0;            // the node's thread: not before
