@@ -26,6 +26,9 @@ struct LeaderElectionOptions {
   std::int64_t retry_period_ms = 2'000;
 };
 
+// kInvalidArgument when a leader could go on after somebody else may have taken the Lease.
+Result<void> check_timings(const LeaderElectionOptions& options);
+
 class LeaderElector {
  public:
   LeaderElector(ApiClient& client, LeaderElectionOptions options, Clock& clock = system_clock());

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "libs/client/election_flags.h"
 #include "services/controller-manager/manager.h"
 
 namespace {
@@ -37,6 +38,7 @@ int main(int argc, char** argv) {
   app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect,
                "Hold the Lease kube-system/kube-controller-manager")
       ->capture_default_str();
+  coxswain::client::add_election_flags(app, options.election);
   app.add_option("--healthz-bind-address", daemon_options.healthz_bind_address,
                  "ADDRESS:PORT of /healthz and /metrics; \"\" disables")
       ->capture_default_str();
