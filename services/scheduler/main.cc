@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "libs/client/daemon.h"
-#include "libs/client/election_flags.h"
+#include "libs/client/leader_elector.h"
 #include "services/scheduler/scheduler.h"
 
 namespace {
@@ -57,7 +57,11 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect,
                "Take part in the election (default)");
-  client::add_election_flags(app, options.election);
+  const CLI::AsNumberWithUnit duration(
+      std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
+      CLI::AsNumberWithUnit::UNIT_REQUIRED, "DURATION");
+  for (const client::ElectionFlag& flag : client::kElectionFlags)
+    app.add_option(flag.name, options.election.*flag.ms, flag.what)->transform(duration);
   app.add_option("--healthz-bind-address", options.daemon.healthz_bind_address,
                  "ADDRESS:PORT of /healthz and /metrics; empty: none")
       ->capture_default_str();

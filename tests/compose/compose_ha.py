@@ -60,22 +60,22 @@ class ControlPlane:
         self.bin, self.home = pathlib.Path(build_dir) / "bin", home
         self.conf = home / "admin.conf"
         os.environ["DOCKER_HOST"] = f"unix://{os.environ['COXSWAIN_TEST_DOCKER_SOCKET']}"
-        os.environ.update(COXSWAIN_IMAGE=IMAGE, COXSWAIN_ADDRESS=ADDRESS, HOME=str(home))
+        os.environ.update(COXSWAIN_IMAGE=IMAGE, COXSWAIN_BASE=BASE, COXSWAIN_ADDRESS=ADDRESS, HOME=str(home))
 
-    def build(self):
-        """The image, with programs that are compiled already: the context that the Dockerfile asks for."""
+    def prepare(self):
+        """The base, and a tree from which `up` builds the image with programs that are compiled already."""
         run(ROOT / "docker/make-base", "--load", self.home / "base.tar", "--name", BASE)
-        context = self.home / "context"
+        context, more = self.home / "tree", self.home / "more.yaml"
         shutil.copytree(ROOT / "docker", context / "docker")
         shutil.copytree(ROOT / "tools/dev", context / "tools/dev")
         (context / "bin").mkdir()
         for program in PROGRAMS:
             run("strip", "-o", context / "bin" / program, self.bin / program)
-        run("docker", "build", "-q", "-f", "docker/Dockerfile", "--build-arg", f"BASE={BASE}", "--build-arg", "PROGRAMS=bin",
-            "-t", IMAGE, ".", cwd=context)
+        more.write_text("services: {credentials: {build: {args: {PROGRAMS: bin}}}}\n")
+        os.environ["COMPOSE_FILE"] = f"{context}/docker/compose.ha.yaml:{more}"
 
     def compose(self, *words):
-        return run(*compose_command(), "-f", ROOT / "docker/compose.ha.yaml", *words)
+        return run(*compose_command(), *words)
 
     def container(self, service):
         return run("docker", "ps", "-aq", "--filter", f"label=com.docker.compose.service={service}").strip()
@@ -138,7 +138,7 @@ class Writer(threading.Thread):
 
 
 def test_up(p):
-    p.compose("up", "-d")
+    p.compose("up", "-d")  # builds the image, which is not there
     wait_until("the kubeconfig is there", 30, lambda: p.fetch_kubeconfig() or "server:" in p.conf.read_text())
     check(f"https://{ADDRESS}:6443" in p.conf.read_text().replace('"', ""), "it leads to the one address")
     wait_until("the control plane answers", 60, lambda: p.kubectl("get", "namespaces"))
@@ -242,7 +242,7 @@ def test_down_keeps_data_and_down_v_does_not(p):
     wait_until("it is there again", 60, lambda: len(p.get("configmaps")["items"]) == count)
     p.fetch_kubeconfig()
     check(p.conf.read_text() == conf, "the kubeconfig of before is still the right one")
-    p.compose("down", "-v")
+    p.compose("down", "-v", "-t", "1")
     for what in (["ps", "-aq"], ["volume", "ls", "-q"]):
         check(not run("docker", *what).strip(), f"nothing is left: {what}")
 
@@ -255,9 +255,8 @@ def show_logs(plane):
 
 
 def inside(build_dir, home):
-    plane, started = ControlPlane(build_dir, home), time.monotonic()
-    plane.build()
-    print(f"  ok    the image is built ({time.monotonic() - started:.1f} s)", flush=True)
+    plane = ControlPlane(build_dir, home)
+    plane.prepare()
     for name, test in list(globals().items()):
         if name.startswith("test_"):
             started = time.monotonic()
