@@ -13,6 +13,7 @@ set(CMAKE_CXX_FLAGS_DEBUG "-O0 -g1")
 
 set(COXSWAIN_SANITIZE "" CACHE STRING "Sanitizers to build with: '', 'address' (ASan+UBSan) or 'thread'")
 option(COXSWAIN_FUZZ "Build the fuzz targets with libFuzzer (needs clang)" OFF)
+option(COXSWAIN_TESTS "Offer the tests, too; OFF where only the programs are built" ON)
 option(COXSWAIN_WERROR "Treat warnings as errors" ON)
 
 find_program(COXSWAIN_CCACHE ccache)

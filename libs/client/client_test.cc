@@ -405,6 +405,24 @@ TEST_CASE("election: loss is noticed before anybody may steal, however the serve
   CHECK(again.identity() == elector.identity());
 }
 
+TEST_CASE("election: timings by which two could lead at once are refused") {
+  struct Row {
+    std::int64_t lease_ms, renew_ms, retry_ms;
+    bool ok;
+  };
+  for (const Row& row :
+       {Row{15'000, 10'000, 2'000, true}, Row{10'000, 6'000, 1'000, true}, Row{10'000, 8'000, 1'000, false},
+        Row{10'000, 7'999, 1'000, true}, Row{10'500, 6'000, 1'000, false}, Row{0, 0, 0, false},
+        Row{10'000, 0, 1'000, false}, Row{10'000, 6'000, 0, false}}) {
+    INFO(row.lease_ms << " " << row.renew_ms << " " << row.retry_ms);
+    const LeaderElectionOptions options{.name = "l",
+                                        .lease_duration_ms = row.lease_ms,
+                                        .renew_deadline_ms = row.renew_ms,
+                                        .retry_period_ms = row.retry_ms};
+    CHECK(check_timings(options).ok() == row.ok);
+  }
+}
+
 TEST_CASE("label selectors") {
   const Labels labels{{"app", "web"}, {"tier", "a"}};
   api::meta::v1::LabelSelector selector;

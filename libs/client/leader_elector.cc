@@ -34,6 +34,20 @@ std::string default_identity() {
 
 }  // namespace
 
+Result<void> check_timings(const LeaderElectionOptions& options) {
+  const auto refuse = [](const std::string& why) { return make_error(ErrorCode::kInvalidArgument, why); };
+  if (options.lease_duration_ms < 1000 || options.lease_duration_ms % 1000 != 0)
+    return refuse("--leader-elect-lease-duration must be whole seconds, one at least");
+  if (options.retry_period_ms < 1 || options.renew_deadline_ms < 1)
+    return refuse("--leader-elect-retry-period and --leader-elect-renew-deadline must be above zero");
+  // See run(): the last attempt to renew starts before the deadline and is two calls.
+  if (options.renew_deadline_ms + 2 * options.retry_period_ms >= options.lease_duration_ms)
+    return refuse(
+        "--leader-elect-renew-deadline and twice --leader-elect-retry-period must be less than "
+        "--leader-elect-lease-duration");
+  return {};
+}
+
 LeaderElector::LeaderElector(ApiClient& client, LeaderElectionOptions options, Clock& clock)
     : client_(client.transport(), {.timeout_ms = std::max<std::int64_t>(1, options.retry_period_ms)}),
       options_(std::move(options)),

@@ -26,6 +26,24 @@ struct LeaderElectionOptions {
   std::int64_t retry_period_ms = 2'000;
 };
 
+// The flags for its timings, named as upstream's; each daemon of an election has all of them. Values look
+// like 15s.
+struct ElectionFlag {
+  const char* name;
+  std::int64_t LeaderElectionOptions::*ms;
+  const char* what;
+};
+inline constexpr ElectionFlag kElectionFlags[] = {
+    {"--leader-elect-lease-duration", &LeaderElectionOptions::lease_duration_ms,
+     "How long the others wait for a leader that is silent (default 15s)"},
+    {"--leader-elect-renew-deadline", &LeaderElectionOptions::renew_deadline_ms,
+     "How long a leader that cannot renew goes on (default 10s)"},
+    {"--leader-elect-retry-period", &LeaderElectionOptions::retry_period_ms,
+     "How often the Lease is renewed, or tried for (default 2s)"},
+};
+// kInvalidArgument when a leader could go on after somebody else may have taken the Lease.
+Result<void> check_timings(const LeaderElectionOptions& options);
+
 class LeaderElector {
  public:
   LeaderElector(ApiClient& client, LeaderElectionOptions options, Clock& clock = system_clock());

@@ -1,9 +1,11 @@
 #include "services/api-server/certificates.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include <unistd.h>
 
+#include "libs/api/meta/names.h"
 #include "libs/common/base/clock.h"
 #include "libs/common/base/strings.h"
 #include "libs/common/kubeconfig/kubeconfig.h"
@@ -45,7 +47,8 @@ Result<void> ensure_user(const CertificateOptions& options, const pki::KeyPair& 
   COX_ASSIGN_OR_RETURN(const pki::KeyPair pair, pki::ensure_certificate(options.data_dir + "/pki",
                                                                         name + "-client", ca, request, now));
   kubeconfig::Config config;
-  config.server = "https://" + options.advertise_address + ":" + std::to_string(options.port);
+  const Endpoint server = options.endpoint.value_or(Endpoint{options.advertise_address, options.port});
+  config.server = "https://" + server.host + ":" + std::to_string(server.port);
   config.user = user;
   config.context = user + "@coxswain";
   COX_ASSIGN_OR_RETURN(config.ca_pem, pki::read_file(ca.certificate_path));
@@ -56,7 +59,29 @@ Result<void> ensure_user(const CertificateOptions& options, const pki::KeyPair& 
   return kubeconfig::save(path, config, "coxswain");
 }
 
+void add_name(const std::string& host, pki::CertificateRequest* request) {
+  std::vector<std::string>& names = api::is_ipv4(host) ? request->ip_addresses : request->dns_names;
+  if (std::find(names.begin(), names.end(), host) == names.end()) names.push_back(host);
+}
+
 }  // namespace
+
+Result<Endpoint> parse_control_plane_endpoint(const std::string& text, std::uint16_t default_port) {
+  const std::size_t colon = text.find(':');
+  Endpoint out{to_lower(text.substr(0, colon)), default_port};
+  const auto port = colon == std::string::npos ? default_port : parse_uint64(text.substr(colon + 1));
+  const bool digits_only = out.host.find_first_not_of("0123456789.") == std::string::npos;
+  const bool known = digits_only ? api::is_ipv4(out.host) : api::check_dns1123_subdomain(out.host).empty();
+  if (!known || !port || *port < 1 || *port > 65535) {
+    return make_error(
+        ErrorCode::kInvalidArgument,
+        "--control-plane-endpoint must be HOST or HOST:PORT with an IPv4 address or a DNS name, "
+        "not \"" +
+            text + "\"");
+  }
+  out.port = static_cast<std::uint16_t>(*port);
+  return out;
+}
 
 std::string host_name() {
   char name[256] = {};
@@ -82,6 +107,7 @@ Result<ServerCertificates> ensure_cluster_certificates(const CertificateOptions&
   for (const std::string& ip : {options.advertise_address, options.service_ip}) {
     if (!ip.empty() && ip != "127.0.0.1") serving.ip_addresses.push_back(ip);
   }
+  if (options.endpoint) add_name(options.endpoint->host, &serving);
   serving.server = true;
   COX_ASSIGN_OR_RETURN(out.serving, pki::ensure_certificate(dir, "apiserver", out.ca, serving, now));
   pki::CertificateRequest client;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,12 +11,22 @@
 
 namespace coxswain::apiserver {
 
+// Where clients find any of several api-servers: a load balancer, a name.
+struct Endpoint {
+  std::string host;  // IPv4 address or DNS name
+  std::uint16_t port = 0;
+};
+// HOST or HOST:PORT. kInvalidArgument, naming the flag, if it is neither.
+Result<Endpoint> parse_control_plane_endpoint(const std::string& text, std::uint16_t default_port);
+
 struct CertificateOptions {
   std::string data_dir;
   std::string advertise_address;
   std::uint16_t port = 6443;
   std::string service_ip;       // the `kubernetes` Service's cluster IP
   std::uint64_t member_id = 0;  // of the store's group; 0: none
+  // Kubeconfigs lead there, and the serving certificate is valid for it; none: advertise_address and port.
+  std::optional<Endpoint> endpoint;
 };
 
 struct ServerCertificates {

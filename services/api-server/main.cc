@@ -80,6 +80,9 @@ int main(int argc, char** argv) {
   app.add_option("--secure-port", options.port, "HTTPS port; 0: any free one")->capture_default_str();
   app.add_option("--advertise-address", options.advertise_address,
                  "IP address that the cluster reaches this server at (default: that of the default route)");
+  app.add_option("--control-plane-endpoint", options.control_plane_endpoint,
+                 "HOST[:PORT] where a load balancer leads to any of several api-servers: kubeconfigs lead "
+                 "there, and the certificate is valid for it");
   app.add_option("--service-cluster-ip-range", options.service_cluster_ip_range, "Cluster IPs of Services")
       ->capture_default_str();
   app.add_option("--service-node-port-range", options.service_node_port_range, "Ports of NodePort Services")
@@ -100,6 +103,10 @@ int main(int argc, char** argv) {
   add_group_options(app, options);
   add_log_options(app, options);
   app.add_option("--log-level", log_level, "debug, info, warning or error")->capture_default_str();
+  CLI::App* cluster = app.add_subcommand(
+      "issue-cluster",
+      "Make the CA, certificates and kubeconfigs in --data-dir, for api-servers that share them");
+  cluster->fallthrough();
   CLI::App* issue =
       app.add_subcommand("issue-node", "Make the certificates and the kubeconfig of one more node");
   issue->add_option("name", node_name, "The node's name")->required();
@@ -113,12 +120,15 @@ int main(int argc, char** argv) {
   }
   coxswain::set_log_level(level);
   const sigset_t signals = block_signals();
-  const coxswain::Result<void> result = issue->parsed()
-                                            ? coxswain::apiserver::issue_node(options, node_name, node_ips)
-                                            : coxswain::apiserver::run(options, [&signals] {
-                                                int signal = 0;
-                                                sigwait(&signals, &signal);
-                                              });
+  const auto act = [&] {
+    if (cluster->parsed()) return coxswain::apiserver::issue_cluster(options);
+    if (issue->parsed()) return coxswain::apiserver::issue_node(options, node_name, node_ips);
+    return coxswain::apiserver::run(options, [&signals] {
+      int signal = 0;
+      sigwait(&signals, &signal);
+    });
+  };
+  const coxswain::Result<void> result = act();
   if (result.ok()) return 0;
   std::fprintf(stderr, "api-server: %s\n", result.error().message.c_str());
   return 1;

@@ -43,6 +43,10 @@ std::string default_address() {
   return text;
 }
 
+std::string advertised(const ServerOptions& options) {
+  return options.advertise_address.empty() ? default_address() : options.advertise_address;
+}
+
 Result<registry::ClusterSettings> cluster_settings(const ServerOptions& options) {
   registry::ClusterSettings settings;
   settings.service_cluster_ip_range = options.service_cluster_ip_range;
@@ -140,16 +144,27 @@ Result<CertificateOptions> certificate_options(const ServerOptions& options, con
   if (const auto range = registry::parse_ipv4_range(options.service_cluster_ip_range)) {
     out.service_ip = registry::format_ipv4(range->base + 1);
   }
+  if (!options.control_plane_endpoint.empty()) {
+    COX_ASSIGN_OR_RETURN(out.endpoint,
+                         parse_control_plane_endpoint(options.control_plane_endpoint, out.port));
+  }
   return out;
 }
 
 }  // namespace
 
+Result<void> issue_cluster(const ServerOptions& options) {
+  COX_RETURN_IF_ERROR(cluster_settings(options));
+  COX_ASSIGN_OR_RETURN(const CertificateOptions certificates,
+                       certificate_options(options, advertised(options)));
+  COX_RETURN_IF_ERROR(ensure_cluster_certificates(certificates));
+  return {};
+}
+
 Result<void> issue_node(const ServerOptions& options, const std::string& name, std::vector<std::string> ips) {
-  const std::string advertise =
-      options.advertise_address.empty() ? default_address() : options.advertise_address;
-  COX_ASSIGN_OR_RETURN(const CertificateOptions wanted, certificate_options(options, advertise));
-  return ensure_node_certificates(wanted, name, ips);
+  COX_ASSIGN_OR_RETURN(const CertificateOptions certificates,
+                       certificate_options(options, advertised(options)));
+  return ensure_node_certificates(certificates, name, ips);
 }
 
 Result<void> run(const ServerOptions& options, const std::function<void()>& wait_for_stop) {
@@ -157,9 +172,8 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 1 << 20);
   COX_ASSIGN_OR_RETURN(const registry::ClusterSettings settings, cluster_settings(options));
-  const std::string advertise =
-      options.advertise_address.empty() ? default_address() : options.advertise_address;
-  COX_ASSIGN_OR_RETURN(CertificateOptions wanted, certificate_options(options, advertise));
+  const std::string advertise = advertised(options);
+  COX_ASSIGN_OR_RETURN(const CertificateOptions wanted, certificate_options(options, advertise));
   COX_ASSIGN_OR_RETURN(ServerCertificates certificates, ensure_cluster_certificates(wanted));
   COX_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, open_store(options, certificates, advertise));
 
@@ -196,8 +210,10 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
                        }));
   registry_options.advertise_port = server->port();
   if (options.port == 0) {
-    wanted.port = server->port();
-    COX_RETURN_IF_ERROR(ensure_cluster_certificates(wanted));
+    ServerOptions real = options;
+    real.port = server->port();
+    COX_ASSIGN_OR_RETURN(const CertificateOptions known, certificate_options(real, advertise));
+    COX_RETURN_IF_ERROR(ensure_cluster_certificates(known));
   }
   registry = std::make_unique<registry::Registry>(*store, registry_options);
   gate.store(registry.get(), std::memory_order_release);

@@ -22,6 +22,8 @@ struct ServerOptions {
   std::int64_t event_ttl_s = 3600;
   std::string port_file;  // when set, the port is written there once ready
   int io_threads = 2;
+  std::string
+      control_plane_endpoint;     // HOST[:PORT] of a load balancer before several api-servers; empty: none
   std::uint16_t shared_port = 0;  // of all api-servers of this machine; 0: none
 
   // Of an external etcd (libs/store/etcd/open.h).
@@ -54,6 +56,9 @@ inline store::StoreLimits store_limits(const ServerOptions& options) {
 
 // Serves until `wait_for_stop` returns; errors are start-up failures.
 Result<void> run(const ServerOptions& options, const std::function<void()>& wait_for_stop);
+
+// Just the CA, certificates and kubeconfigs of a cluster: for api-servers that are to share the CA.
+Result<void> issue_cluster(const ServerOptions& options);
 
 // Just the certificates of one more node.
 Result<void> issue_node(const ServerOptions& options, const std::string& name, std::vector<std::string> ips);

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 
+#include "libs/client/leader_elector.h"
 #include "services/controller-manager/manager.h"
 
 namespace {
@@ -37,6 +38,11 @@ int main(int argc, char** argv) {
   app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect,
                "Hold the Lease kube-system/kube-controller-manager")
       ->capture_default_str();
+  const CLI::AsNumberWithUnit election_duration(
+      std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
+      CLI::AsNumberWithUnit::UNIT_REQUIRED, "DURATION");
+  for (const coxswain::client::ElectionFlag& flag : coxswain::client::kElectionFlags)
+    app.add_option(flag.name, options.election.*flag.ms, flag.what)->transform(election_duration);
   app.add_option("--healthz-bind-address", daemon_options.healthz_bind_address,
                  "ADDRESS:PORT of /healthz and /metrics; \"\" disables")
       ->capture_default_str();

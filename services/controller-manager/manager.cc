@@ -2,7 +2,6 @@
 
 #include <set>
 
-#include "libs/client/leader_elector.h"
 #include "libs/common/kubeconfig/kubeconfig.h"
 #include "libs/common/log/log.h"
 #include "services/controller-manager/node_ipam.h"
@@ -38,6 +37,7 @@ void lead(Context& context, std::stop_token stop) {
 }  // namespace
 
 Result<void> run_manager(client::Daemon& daemon, ManagerOptions options) {
+  COX_RETURN_IF_ERROR(client::check_timings(options.election));
   COX_RETURN_IF_ERROR(free_pod_cidr(options.settings.cluster_cidr, options.settings.node_cidr_mask_size, {}));
   COX_ASSIGN_OR_RETURN(const auto config, kubeconfig::load(options.kubeconfig));
   options.settings.root_ca_pem = config.ca_pem;
@@ -51,7 +51,7 @@ Result<void> run_manager(client::Daemon& daemon, ManagerOptions options) {
     lead(context, daemon.stop_token());
     return {};
   }
-  client::LeaderElector elector(*client, {.ns = options.lease_namespace, .name = "kube-controller-manager"});
+  client::LeaderElector elector(*client, options.election);
   const auto leading = daemon.add_metrics([&](std::string& out) { elector.write_metrics(out); });
   const bool kept = elector.run(daemon.stop_token(), [&](std::stop_token stop) {
     // Calls in flight must not outlive the lease: whoever lost it drops everything and stands by anew.

@@ -43,6 +43,21 @@ def refused(got, *words):
         check(word in lines[0], f"{word!r} is said: {lines[0]}")
 
 
+def test_election_timings(s):
+    for daemon in ("scheduler", "controller-manager"):
+        fit = ["--leader-elect-lease-duration", "10s", "--leader-elect-renew-deadline", "6s", "--leader-elect-retry-period"]
+        refused(run(s, daemon, *fit, "2s"), "--leader-elect-lease-duration", "less than")
+        code, lines = run(s, daemon, *fit, "2")
+        check(code != 0 and "--leader-elect-retry-period" in lines[0], f"a unit is asked for: {lines}")
+        process = subprocess.Popen(arguments(s, daemon, *fit, "1s"), stderr=subprocess.DEVNULL)
+        try:
+            path = f"/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-{daemon}"
+            wait_until(f"the Lease of {daemon}", 30, lambda: s.call("GET", path).json()["spec"]["leaseDurationSeconds"] == 10)
+        finally:
+            process.terminate()
+            equal(process.wait(20), 0, f"{daemon} stops when asked to")
+
+
 def test_wrong_starts(s):
     broken = s.home / "broken.conf"
     broken.write_text("a: [")

@@ -65,6 +65,27 @@ def test_issue_node(s):
     check("192.0.2.9" in text and "worker-2" in text, f"names of its serving certificate: {text}")
 
 
+def test_one_address_for_several(s):
+    for wrong in ("1.2.3", "a_b:6443", "ha.example:0", "ha.example:70000", "[::1]:6443", "ha.example:"):
+        one_line(*s.run_once("--control-plane-endpoint", wrong), "--control-plane-endpoint", wrong)
+    for endpoint, name, server in (("192.0.2.77:7443", "IP Address:192.0.2.77", "https://192.0.2.77:7443"),
+                                   ("HA.example", "DNS:ha.example", "https://ha.example:6443")):
+        data = s.home / f"issued-{name[-3:]}"
+        made = []
+        for _ in range(2):
+            done = subprocess.run([s.binary, "issue-cluster", "--data-dir", data, "--control-plane-endpoint", endpoint],
+                                  capture_output=True, text=True, timeout=20)
+            equal(done.returncode, 0, f"issue-cluster: {done.stderr}")
+            made.append({p.name: p.read_bytes() for d in ("pki", "kubeconfig") for p in (data / d).iterdir()})
+        check(made[0] == made[1], "the second time changes nothing")
+        for conf in (data / "kubeconfig").iterdir():
+            check(f"server: {server}\n" in conf.read_text().replace('"', ""), f"where {conf} leads")
+        text = subprocess.run(["openssl", "x509", "-in", data / "pki/apiserver.crt", "-noout", "-ext", "subjectAltName"],
+                              capture_output=True, text=True, check=True).stdout
+        check(name in text and "IP Address:127.0.0.1" in text, f"names of the certificate: {text}")
+        check(not (data / "store").exists(), "no store")
+
+
 def node_context(s):
     import re
     text = (s.data / "kubeconfig/kubelet-worker-2.conf").read_text()

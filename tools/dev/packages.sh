@@ -13,7 +13,7 @@ packages_missing() {
         ;;
     esac
     dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || printf '%s\n' "$name"
-  done < <(cat tools/dev/packages.txt ${PACKAGE_LISTS:-})
+  done < <(cat tools/dev/packages-build.txt tools/dev/packages.txt ${PACKAGE_LISTS:-})
 }
 
 packages_install() {
