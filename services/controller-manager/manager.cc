@@ -2,7 +2,6 @@
 
 #include <set>
 
-#include "libs/client/leader_elector.h"
 #include "libs/common/kubeconfig/kubeconfig.h"
 #include "libs/common/log/log.h"
 #include "services/controller-manager/node_ipam.h"
@@ -51,7 +50,7 @@ Result<void> run_manager(client::Daemon& daemon, ManagerOptions options) {
     lead(context, daemon.stop_token());
     return {};
   }
-  client::LeaderElector elector(*client, {.ns = options.lease_namespace, .name = "kube-controller-manager"});
+  client::LeaderElector elector(*client, options.election);
   const auto leading = daemon.add_metrics([&](std::string& out) { elector.write_metrics(out); });
   const bool kept = elector.run(daemon.stop_token(), [&](std::stop_token stop) {
     // Calls in flight must not outlive the lease: whoever lost it drops everything and stands by anew.

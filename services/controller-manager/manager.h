@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "libs/client/daemon.h"
+#include "libs/client/leader_elector.h"
 #include "services/controller-manager/context.h"
 
 namespace coxswain::controllers {
@@ -13,8 +14,8 @@ namespace coxswain::controllers {
 struct ManagerOptions {
   std::string kubeconfig;
   std::vector<std::string> api_servers;  // instead of the kubeconfig's one
-  std::string lease_namespace = "kube-system";
   bool leader_elect = true;
+  client::LeaderElectionOptions election{.name = "kube-controller-manager"};
   Settings settings;
 };
 

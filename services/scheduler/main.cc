@@ -15,11 +15,14 @@ struct Options {
   std::vector<std::string> api_servers;
   scheduler::SchedulerOptions scheduler;
   bool leader_elect = true;
+  client::LeaderElectionFlags election;
   client::DaemonOptions daemon{
       .name = "scheduler", .version = COXSWAIN_VERSION, .healthz_bind_address = "127.0.0.1:10259"};
 };
 
 Result<void> run(const Options& options, client::Daemon& daemon) {
+  COX_ASSIGN_OR_RETURN(const auto election,
+                       client::leader_election_options("kube-scheduler", options.election));
   COX_ASSIGN_OR_RETURN(auto api, client::ApiClient::from_kubeconfig(options.kubeconfig, "kube-scheduler",
                                                                     {.servers = options.api_servers}));
   scheduler::Scheduler scheduler(*api, options.scheduler);
@@ -28,8 +31,6 @@ Result<void> run(const Options& options, client::Daemon& daemon) {
     scheduler.run(daemon.stop_token());
     return {};
   }
-  client::LeaderElectionOptions election;
-  election.name = "kube-scheduler";
   client::LeaderElector elector(*api, election);
   const auto leading = daemon.add_metrics([&](std::string& out) { elector.write_metrics(out); });
   if (!elector.run(daemon.stop_token(), [&](std::stop_token leading) { scheduler.run(leading); })) {
@@ -57,6 +58,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect,
                "Take part in the election (default)");
+  client::add_leader_election_flags(app, options.election);
   app.add_option("--healthz-bind-address", options.daemon.healthz_bind_address,
                  "ADDRESS:PORT of /healthz and /metrics; empty: none")
       ->capture_default_str();
