@@ -97,5 +97,5 @@ def test_image_that_does_not_exist(c):
 
     def waiting():
         return c.get("pod", "noimage", "-n", NS)["status"]["containerStatuses"][0]["state"].get("waiting", {})
-    wait_until("ErrImagePull or ImagePullBackOff", 30, lambda: waiting().get("reason") in ("ErrImagePull", "ImagePullBackOff"))
+    wait_until("ErrImagePull or ImagePullBackOff", 45, lambda: waiting().get("reason") in ("ErrImagePull", "ImagePullBackOff"))
     c.kubectl("delete", "namespace", NS, "--wait=false")
