@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "libs/client/reflector.h"
+#include "libs/common/base/strings.h"
 #include "libs/common/log/log.h"
 #include "libs/common/metrics/metrics.h"
 
@@ -32,20 +33,36 @@ std::string default_identity() {
   return identity;
 }
 
+Result<std::int64_t> positive_duration_ms(const char* flag, const std::string& text) {
+  const auto ms = parse_duration_ms(text);
+  if (ms && *ms > 0) return *ms;
+  return make_error(ErrorCode::kInvalidArgument,
+                    std::string(flag) + " must be a duration like 10s, not '" + text + "'");
+}
+
 }  // namespace
 
-Result<void> check_timings(const LeaderElectionOptions& options) {
-  const auto refuse = [](const std::string& why) { return make_error(ErrorCode::kInvalidArgument, why); };
-  if (options.lease_duration_ms < 1000 || options.lease_duration_ms % 1000 != 0)
-    return refuse("--leader-elect-lease-duration must be whole seconds, one at least");
-  if (options.retry_period_ms < 1 || options.renew_deadline_ms < 1)
-    return refuse("--leader-elect-retry-period and --leader-elect-renew-deadline must be above zero");
-  // See run(): the last attempt to renew starts before the deadline and is two calls.
-  if (options.renew_deadline_ms + 2 * options.retry_period_ms >= options.lease_duration_ms)
-    return refuse(
-        "--leader-elect-renew-deadline and twice --leader-elect-retry-period must be less than "
-        "--leader-elect-lease-duration");
-  return {};
+Result<LeaderElectionOptions> leader_election_options(std::string lease, const LeaderElectionFlags& flags) {
+  constexpr const char* kDuration = "--leader-elect-lease-duration";
+  constexpr const char* kDeadline = "--leader-elect-renew-deadline";
+  LeaderElectionOptions out;
+  out.name = std::move(lease);
+  COX_ASSIGN_OR_RETURN(out.lease_duration_ms, positive_duration_ms(kDuration, flags.lease_duration));
+  COX_ASSIGN_OR_RETURN(out.renew_deadline_ms, positive_duration_ms(kDeadline, flags.renew_deadline));
+  COX_ASSIGN_OR_RETURN(out.retry_period_ms,
+                       positive_duration_ms("--leader-elect-retry-period", flags.retry_period));
+  if (out.lease_duration_ms % 1000 != 0)
+    return make_error(ErrorCode::kInvalidArgument, std::string(kDuration) + " must be whole seconds");
+  if (out.renew_deadline_ms <= out.retry_period_ms) {
+    return make_error(ErrorCode::kInvalidArgument,
+                      std::string(kDeadline) + " must be longer than --leader-elect-retry-period");
+  }
+  if (out.renew_deadline_ms + 2 * out.retry_period_ms >= out.lease_duration_ms) {
+    return make_error(
+        ErrorCode::kInvalidArgument,
+        std::string(kDeadline) + " and twice --leader-elect-retry-period must be shorter than " + kDuration);
+  }
+  return out;
 }
 
 LeaderElector::LeaderElector(ApiClient& client, LeaderElectionOptions options, Clock& clock)
@@ -96,10 +113,7 @@ bool LeaderElector::try_acquire_or_renew() {
     observed_ms_ = clock_.now_ms();
   }
   const bool ours = current.holder == options_.identity;
-  const std::int64_t duration_ms =
-      current.duration_seconds > 0 ? current.duration_seconds * 1000 : options_.lease_duration_ms;
-  if (exists && !ours && !current.holder.empty() && clock_.now_ms() - *observed_ms_ < duration_ms)
-    return false;
+  if (exists && !ours && !current.holder.empty() && lease_left_ms() > 0) return false;
 
   Record wanted;
   wanted.holder = options_.identity;
@@ -122,6 +136,19 @@ bool LeaderElector::try_acquire_or_renew() {
   return true;
 }
 
+std::int64_t LeaderElector::lease_left_ms() const {
+  const std::int64_t duration_ms =
+      observed_.duration_seconds > 0 ? observed_.duration_seconds * 1000 : options_.lease_duration_ms;
+  return observed_ms_ ? *observed_ms_ + duration_ms - clock_.now_ms() : 0;
+}
+
+std::int64_t LeaderElector::retry_after_ms() const {
+  const std::int64_t left_ms = lease_left_ms();
+  // An attempt that failed just now, or a lease that is nobody's, is no reason to hurry.
+  return left_ms > 0 && !observed_.holder.empty() ? std::min(left_ms, options_.retry_period_ms)
+                                                  : options_.retry_period_ms;
+}
+
 void LeaderElector::release() {
   auto lease = client_.get_json(kLeases, options_.ns, options_.name);
   if (!lease.ok()) return;
@@ -136,7 +163,7 @@ void LeaderElector::release() {
 bool LeaderElector::run(std::stop_token stop, const std::function<void(std::stop_token)>& lead) {
   std::int64_t renewed_ms = clock_.now_ms();
   while (!try_acquire_or_renew()) {
-    if (!sleep_for_ms(options_.retry_period_ms, stop)) return true;
+    if (!sleep_for_ms(retry_after_ms(), stop)) return true;
     renewed_ms = clock_.now_ms();
   }
   log_info("became leader", {{"lease", options_.name}, {"identity", options_.identity}});

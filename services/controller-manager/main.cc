@@ -1,6 +1,6 @@
 #include <CLI/CLI.hpp>
 
-#include "libs/client/leader_elector.h"
+#include "libs/common/base/strings.h"
 #include "services/controller-manager/manager.h"
 
 namespace {
@@ -38,11 +38,8 @@ int main(int argc, char** argv) {
   app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect,
                "Hold the Lease kube-system/kube-controller-manager")
       ->capture_default_str();
-  const CLI::AsNumberWithUnit election_duration(
-      std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
-      CLI::AsNumberWithUnit::UNIT_REQUIRED, "DURATION");
-  for (const coxswain::client::ElectionFlag& flag : coxswain::client::kElectionFlags)
-    app.add_option(flag.name, options.election.*flag.ms, flag.what)->transform(election_duration);
+  coxswain::client::LeaderElectionFlags election;
+  coxswain::client::add_leader_election_flags(app, election);
   app.add_option("--healthz-bind-address", daemon_options.healthz_bind_address,
                  "ADDRESS:PORT of /healthz and /metrics; \"\" disables")
       ->capture_default_str();
@@ -52,18 +49,17 @@ int main(int argc, char** argv) {
 
   std::string bad;
   const auto duration = [&bad](const std::string& name, const std::string& text) -> std::int64_t {
-    CLI::AsNumberWithUnit reader(
-        std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}},
-        CLI::AsNumberWithUnit::UNIT_REQUIRED, "DURATION");
-    std::string number = text;
-    if (!reader(number).empty()) bad = name + " must be a duration like 50s, got \"" + text + "\"";
-    return bad.empty() ? std::stoll(number) : 0;
+    const auto ms = coxswain::parse_duration_ms(text);
+    if (!ms) bad = name + " must be a duration like 50s, got \"" + text + "\"";
+    return ms.value_or(0);
   };
   options.settings.node_monitor_grace_ms = duration("--node-monitor-grace-period", grace);
   options.settings.node_monitor_period_ms = duration("--node-monitor-period", period);
   return coxswain::client::run_daemon(
       daemon_options, [&](coxswain::client::Daemon& daemon) -> coxswain::Result<void> {
         if (!bad.empty()) return coxswain::make_error(coxswain::ErrorCode::kInvalidArgument, bad);
+        COX_ASSIGN_OR_RETURN(options.election,
+                             coxswain::client::leader_election_options("kube-controller-manager", election));
         return coxswain::controllers::run_manager(daemon, options);
       });
 }

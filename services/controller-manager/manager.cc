@@ -37,7 +37,6 @@ void lead(Context& context, std::stop_token stop) {
 }  // namespace
 
 Result<void> run_manager(client::Daemon& daemon, ManagerOptions options) {
-  COX_RETURN_IF_ERROR(client::check_timings(options.election));
   COX_RETURN_IF_ERROR(free_pod_cidr(options.settings.cluster_cidr, options.settings.node_cidr_mask_size, {}));
   COX_ASSIGN_OR_RETURN(const auto config, kubeconfig::load(options.kubeconfig));
   options.settings.root_ca_pem = config.ca_pem;

@@ -15,13 +15,14 @@ struct Options {
   std::vector<std::string> api_servers;
   scheduler::SchedulerOptions scheduler;
   bool leader_elect = true;
-  client::LeaderElectionOptions election{.name = "kube-scheduler"};
+  client::LeaderElectionFlags election;
   client::DaemonOptions daemon{
       .name = "scheduler", .version = COXSWAIN_VERSION, .healthz_bind_address = "127.0.0.1:10259"};
 };
 
 Result<void> run(const Options& options, client::Daemon& daemon) {
-  COX_RETURN_IF_ERROR(client::check_timings(options.election));
+  COX_ASSIGN_OR_RETURN(const auto election,
+                       client::leader_election_options("kube-scheduler", options.election));
   COX_ASSIGN_OR_RETURN(auto api, client::ApiClient::from_kubeconfig(options.kubeconfig, "kube-scheduler",
                                                                     {.servers = options.api_servers}));
   scheduler::Scheduler scheduler(*api, options.scheduler);
@@ -30,7 +31,7 @@ Result<void> run(const Options& options, client::Daemon& daemon) {
     scheduler.run(daemon.stop_token());
     return {};
   }
-  client::LeaderElector elector(*api, options.election);
+  client::LeaderElector elector(*api, election);
   const auto leading = daemon.add_metrics([&](std::string& out) { elector.write_metrics(out); });
   if (!elector.run(daemon.stop_token(), [&](std::stop_token leading) { scheduler.run(leading); })) {
     // All that was assumed may be wrong now: forget it, and stand by anew.
@@ -57,11 +58,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_flag("--leader-elect,!--no-leader-elect", options.leader_elect,
                "Take part in the election (default)");
-  const CLI::AsNumberWithUnit duration(
-      std::map<std::string, std::int64_t>{{"ms", 1}, {"s", 1000}, {"m", 60'000}},
-      CLI::AsNumberWithUnit::UNIT_REQUIRED, "DURATION");
-  for (const client::ElectionFlag& flag : client::kElectionFlags)
-    app.add_option(flag.name, options.election.*flag.ms, flag.what)->transform(duration);
+  client::add_leader_election_flags(app, options.election);
   app.add_option("--healthz-bind-address", options.daemon.healthz_bind_address,
                  "ADDRESS:PORT of /healthz and /metrics; empty: none")
       ->capture_default_str();

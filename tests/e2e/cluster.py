@@ -1,8 +1,6 @@
 """A whole cluster on a machine of its own (see in-own-machine), and small helpers to look at it."""
-import base64
 import json
 import os
-import re
 import pathlib
 import shutil
 import signal
@@ -12,21 +10,23 @@ import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from checks import Failure, check, wait_until  # noqa: E402,F401  (the flows take them from here)
+from control_plane import KINDS, NODE_IP, PORT, kind_of, number  # noqa: E402
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 NODE = "e2e-node"
-NODE_IP = "192.0.2.10"
 IMAGE = "coxswain/e2e:1"
-DAEMONS = ["api-server", "controller-manager", "scheduler", "kubelet", "kube-proxy"]
+HEALTH_PORTS = {"controller-manager": 10257, "scheduler": 10259}
 
 
 class Cluster:
-    def __init__(self, build_dir):
+    def __init__(self, build_dir, control_plane="alone"):
         self.bin = pathlib.Path(build_dir).resolve() / "bin"
         self.home = pathlib.Path(tempfile.mkdtemp(prefix="coxswain-e2e-"))
         self.socket = self.home / "docker.sock"
         self.processes = {}
-        self.extra = {}  # daemon -> extra flags
+        self.extra = {}  # kind of daemon -> extra flags
+        self.plane = KINDS[control_plane](self)
+        self.daemons = [*self.plane.processes(), "kubelet", "kube-proxy"]
         self.kubectl_binary = os.environ.get("COXSWAIN_KUBECTL") or shutil.which("kubectl")
         client = json.loads(subprocess.run([self.kubectl_binary, "version", "--client", "-o", "json"], capture_output=True,
                                            text=True, check=True, env={"HOME": "/nonexistent"}).stdout)["clientVersion"]
@@ -39,21 +39,32 @@ class Cluster:
                                                 stdin=subprocess.DEVNULL, start_new_session=True)
 
     def arguments(self, name):
-        conf, pki = self.home / "kubeconfig", self.home / "pki"
+        conf, pki, kind = self.home / "kubeconfig", self.home / "pki", kind_of(name)
+        if kind == "api-server":
+            return self.plane.flags(name) + self.extra.get(kind, [])
         flags = {
-            "api-server": ["--data-dir", self.home, "--secure-port", 6443, "--advertise-address", NODE_IP],
-            "controller-manager": ["--kubeconfig", conf / "controller-manager.conf"],
-            "scheduler": ["--kubeconfig", conf / "scheduler.conf"],
-            "kube-proxy": ["--kubeconfig", conf / "kube-proxy.conf", "--node-name", NODE, "--cluster-cidr", "10.244.0.0/16"],
-            "kubelet": ["--kubeconfig", conf / f"kubelet-{NODE}.conf", "--node-name", NODE, "--node-ip", NODE_IP,
-                        "--root-dir", self.home / "kubelet", "--docker-socket", self.socket,
+            "kube-proxy": ["--node-name", NODE, "--cluster-cidr", "10.244.0.0/16"],
+            "kubelet": ["--node-name", NODE, "--node-ip", NODE_IP, "--root-dir", self.home / "kubelet", "--docker-socket", self.socket,
                         "--tls-cert-file", pki / f"kubelet-{NODE}.crt", "--tls-private-key-file", pki / f"kubelet-{NODE}.key",
                         "--client-ca-file", pki / "ca.crt"],
-        }
-        return flags[name] + self.extra.get(name, [])
+        }.get(kind, [])
+        if number(name) > 1:
+            flags = ["--healthz-bind-address", f"127.0.0.1:{HEALTH_PORTS[kind] + 100 * number(name)}"]
+        config = conf / (f"kubelet-{NODE}.conf" if kind == "kubelet" else f"{kind}.conf")
+        return ["--kubeconfig", config, *flags, *self.plane.flags_of_clients(name), *self.extra.get(kind, [])]
 
     def start_daemon(self, name):
-        self.spawn(name, self.bin / name, *self.arguments(name))
+        if name in self.plane.stores:
+            self.spawn(name, *self.plane.command(name))
+        else:
+            self.spawn(name, self.bin / kind_of(name), *self.arguments(name))
+
+    def restart(self, kind, *extra):
+        """All daemons of that kind, with these flags beside the usual ones."""
+        self.extra[kind] = list(extra)
+        for name in self.plane.instances(kind):
+            self.kill(name, signal.SIGTERM)
+            self.start_daemon(name)
 
     def kill(self, name, how=signal.SIGKILL):
         self.processes[name].send_signal(how)
@@ -85,11 +96,15 @@ class Cluster:
         tar.wait()
 
     def start(self):
-        self.start_docker()
-        for name in DAEMONS:
+        self.plane.prepare()
+        servers = [*self.plane.stores, *self.plane.instances("api-server")]
+        for name in servers:  # members wait for each other
             self.start_daemon(name)
-            if name == "api-server":
-                wait_until("api-server ready", 30, self.api_ready)
+        self.start_docker()
+        wait_until("api-server ready", 60, self.api_ready)
+        for name in self.daemons:
+            if name not in servers:
+                self.start_daemon(name)
         wait_until("node ready", 60, self.node_ready)
 
     def stop(self):
@@ -123,17 +138,17 @@ class Cluster:
 
     def api(self, method, path, body=None, content_type="application/json", accept="application/json"):
         """(HTTP status, text) of a request with curl and the administrator's client certificate."""
-        config = (self.home / "kubeconfig/admin.conf").read_text()
-        for what in ("client-certificate", "client-key"):
-            data = re.search(what + r"-data:\s*(\S+)", config).group(1)
-            (self.home / f"curl-{what}.pem").write_bytes(base64.b64decode(data))
         done = subprocess.run(
-            ["curl", "-sS", "--max-time", "10", "--cacert", self.home / "pki/ca.crt", "--cert", self.home / "curl-client-certificate.pem",
-             "--key", self.home / "curl-client-key.pem", "-X", method, "-H", f"Accept: {accept}", "-w", "\n%{http_code}",
+            ["curl", "-sS", "--max-time", "10", *self.credentials(), "-X", method, "-H", f"Accept: {accept}", "-w", "\n%{http_code}",
              *(["-H", f"Content-Type: {content_type}", "--data-binary", "@-"] if body is not None else []),
-             f"https://127.0.0.1:6443{path}"], input=body, capture_output=True, text=True, check=True)
+             f"https://127.0.0.1:{PORT}{path}"], input=body, capture_output=True, text=True, check=True)
         text, _, status = done.stdout.rpartition("\n")
         return int(status), text
+
+    def credentials(self):
+        """For curl: the administrator's."""
+        pki = self.home / "pki"
+        return ["--cacert", pki / "ca.crt", "--cert", pki / "admin-client.crt", "--key", pki / "admin-client.key"]
 
     def get(self, *arguments):
         return json.loads(self.kubectl("get", *arguments, "-o", "json"))
@@ -150,8 +165,9 @@ class Cluster:
                               text=True, check=True).stdout
 
     def api_ready(self):
-        return subprocess.run(["curl", "-fsS", "--max-time", "2", "--cacert", self.home / "pki/ca.crt",
-                               "https://127.0.0.1:6443/readyz"], capture_output=True).returncode == 0
+        """Every api-server is."""
+        return all(subprocess.run(["curl", "-fsS", "--max-time", "2", "--cacert", self.home / "pki/ca.crt", f"{url}/readyz"],
+                                  capture_output=True).returncode == 0 for url in self.plane.urls())
 
     def node_ready(self):
         conditions = self.get("node", NODE)["status"].get("conditions", [])

@@ -66,6 +66,9 @@ def test_wrong_starts(s):
         refused(run(s, daemon, config=broken), "broken.conf")
         help_text = subprocess.run(arguments(s, daemon, "--help"), capture_output=True, text=True, timeout=20)
         check(help_text.returncode == 0 and "--kubeconfig" in help_text.stdout, f"{daemon} --help")
+    for daemon in ("scheduler", "controller-manager"):
+        refused(run(s, daemon, "--leader-elect-renew-deadline", "9s"), "--leader-elect-renew-deadline", "shorter")
+        refused(run(s, daemon, "--leader-elect-retry-period", "soon"), "--leader-elect-retry-period", "soon")
     with socket.socket() as busy:
         busy.bind(("0.0.0.0", 0))
         busy.listen()
@@ -79,7 +82,11 @@ def test_defaults_of_flags(s):
     for daemon, flag, default in (("api-server", "--history-retention-seconds", "300"),
                                   ("api-server", "--event-ttl-seconds", "3600"),
                                   ("controller-manager", "--node-monitor-grace-period", "50s"),
-                                  ("controller-manager", "--node-monitor-period", "5s")):
+                                  ("controller-manager", "--node-monitor-period", "5s"),
+                                  ("controller-manager", "--leader-elect-lease-duration", "10s"),
+                                  ("scheduler", "--leader-elect-lease-duration", "10s"),
+                                  ("scheduler", "--leader-elect-renew-deadline", "6s"),
+                                  ("scheduler", "--leader-elect-retry-period", "1500ms")):
         binary = pathlib.Path(s.binary).parent / daemon
         shown = subprocess.run([binary, "--help"], capture_output=True, text=True, timeout=20)
         line = next(l for l in shown.stdout.splitlines() if l.split()[:1] == [flag])

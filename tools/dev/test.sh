@@ -31,6 +31,15 @@ test_chaos() {
   python3 tests/chaos/run.py --api-server "$BUILD_DIR/bin/api-server" "$@"
 }
 
+# End-to-end flows: all of them, or those named, on one control plane.
+test_e2e() {
+  build_all api-server controller-manager scheduler kubelet kube-proxy coxctl
+  local code=0
+  python3 tests/e2e/run.py "$BUILD_DIR" "$@" || code=$?
+  [ "$code" != 77 ] || fail "nothing was run: see above"
+  return "$code"
+}
+
 test_fuzz() {
   local seconds=${1:-} dir=$COXSWAIN_ROOT/build-fuzz target name
   [[ "$seconds" =~ ^[0-9]+$ ]] || fail "usage: ./dev fuzz SECONDS"

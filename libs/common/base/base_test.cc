@@ -42,6 +42,24 @@ TEST_CASE("checksums match published vectors") {
   CHECK(fnv1a_64("a") == 0xaf63dc4c8601ec8cULL);
 }
 
+TEST_CASE("durations") {
+  for (const auto& [text, ms] :
+       std::vector<std::pair<const char*, std::int64_t>>{{"10s", 10'000},
+                                                         {"1500ms", 1'500},
+                                                         {"1m30s", 90'000},
+                                                         {"2h0m5ms", 7'200'005},
+                                                         {"0s", 0},
+                                                         {"8760h", 31'536'000'000}}) {
+    INFO(text);
+    CHECK(parse_duration_ms(text) == ms);
+  }
+  for (const char* bad : {"", "10", "s", "-1s", "1.5s", "1s1m", "1s1s", "1d", "10 s", "1s ", "8760h1ms",
+                          "9223372036854775807h", "99999999999999999999s"}) {
+    INFO(bad);
+    CHECK_FALSE(parse_duration_ms(bad).has_value());
+  }
+}
+
 TEST_CASE("rfc 3339 times") {
   std::int64_t ms = 0;
   REQUIRE(parse_rfc3339("2026-11-20T22:33:28Z", &ms));

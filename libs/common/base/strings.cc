@@ -119,6 +119,30 @@ bool iequals(std::string_view a, std::string_view b) {
 std::optional<std::int64_t> parse_int64(std::string_view text) { return parse_number<std::int64_t>(text); }
 std::optional<std::uint64_t> parse_uint64(std::string_view text) { return parse_number<std::uint64_t>(text); }
 
+std::optional<std::int64_t> parse_duration_ms(std::string_view text) {
+  constexpr std::int64_t kYearMs = 365LL * 86'400'000;
+  std::int64_t total_ms = 0, last_unit_ms = kYearMs;
+  if (text.empty()) return std::nullopt;
+  while (!text.empty()) {
+    const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+    const auto number = parse_int64(text.substr(0, digits));
+    text.remove_prefix(digits);
+    const std::string_view unit = text.substr(0, std::min(text.find_first_of("0123456789"), text.size()));
+    text.remove_prefix(unit.size());
+    const std::int64_t unit_ms = unit == "h"    ? 3'600'000
+                                 : unit == "m"  ? 60'000
+                                 : unit == "s"  ? 1'000
+                                 : unit == "ms" ? 1
+                                                : 0;
+    if (!number || unit_ms == 0 || unit_ms >= last_unit_ms || *number > kYearMs / unit_ms)
+      return std::nullopt;
+    total_ms += *number * unit_ms;
+    last_unit_ms = unit_ms;
+  }
+  if (total_ms > kYearMs) return std::nullopt;
+  return total_ms;
+}
+
 std::string base64_encode(std::string_view bytes) { return encode64(bytes, kBase64, true); }
 std::string base64url_encode(std::string_view bytes) { return encode64(bytes, kBase64Url, false); }
 

@@ -16,6 +16,9 @@ std::string to_lower(std::string_view text);                     // ASCII
 bool iequals(std::string_view a, std::string_view b);            // ASCII, ignoring case
 std::optional<std::int64_t> parse_int64(std::string_view text);  // whole text, base 10
 std::optional<std::uint64_t> parse_uint64(std::string_view text);
+// Milliseconds of "10s", "1m30s", "1500ms", "2h": whole numbers with units, from large to small, at most a
+// year.
+std::optional<std::int64_t> parse_duration_ms(std::string_view text);
 
 std::string base64_encode(std::string_view bytes);                // RFC 4648 §4, padded
 std::optional<std::string> base64_decode(std::string_view text);  // strict; nullopt if malformed

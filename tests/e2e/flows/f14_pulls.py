@@ -1,5 +1,6 @@
 """Flow 14: real pulls from a registry, with and without credentials, and what is said when they fail."""
 import subprocess
+import time
 
 from cluster import IMAGE, check, wait_until
 from flows.manifests import namespace, pod
@@ -81,4 +82,14 @@ def test_failures_are_said_and_end(c):
         wait_until("it starts once the image is there", 40, lambda: status(c, "missing")["ready"])
     finally:
         registry.stop()
+
+
+def test_a_pull_that_hangs_is_no_lost_node(c):
+    """Without a name server the Engine looks for a registry for 20 s, and for no other one meanwhile; that must not count as down."""
+    c.kubectl("run", "lost-image", "-n", NS, "--image=registry.invalid/none:1")
+    end = time.monotonic() + 25
+    while time.monotonic() < end:
+        check(c.node_ready(), "the node stays ready")
+        time.sleep(0.5)
+    check(waiting(c, "lost-image"), "the pod waits")
     c.kubectl("delete", "namespace", NS, "--wait=false")

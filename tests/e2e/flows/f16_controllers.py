@@ -49,7 +49,7 @@ subsets: [{{addresses: [{{ip: {ip}}}], ports: [{{port: 8080}}]}}]
 
 
 def test_progress_deadline(c):
-    c.apply(deployment("stuck", NS, replicas=1, image="registry.invalid/none:1").replace("spec:\n  replicas", "spec:\n  progressDeadlineSeconds: 2\n  replicas", 1))
+    c.apply(deployment("stuck", NS, replicas=1, image="127.0.0.1:1/none:1").replace("spec:\n  replicas", "spec:\n  progressDeadlineSeconds: 2\n  replicas", 1))
     said = wait_until("ProgressDeadlineExceeded", 20, lambda: (lambda x: x if x and x["status"] == "False" else None)(
         condition(c, ("deployment", "stuck"), "Progressing")))
     check(said["reason"] == "ProgressDeadlineExceeded", str(said))

@@ -204,7 +204,7 @@ def test_rollouts(c):
     check(before and after and not before & after, f"restart replaces every pod: {before} {after}")
     container = c.get("deployment", "web", *n)["spec"]["template"]["spec"]["containers"][0]
     check({"name": "COLOR", "value": "blue"} in container["env"], f"undo: {container}")
-    c.kubectl("set", "image", "deployment/web", "e2e=registry.invalid/none:1", *n)
+    c.kubectl("set", "image", "deployment/web", "e2e=127.0.0.1:1/none:1", *n)
     stuck = c.kubectl("rollout", "status", "deployment/web", "--timeout=3s", *n, ok=False)
     check(stuck.returncode != 0, "a rollout that cannot go on is no success")
     c.kubectl("rollout", "undo", "deployment/web", *n)

@@ -2,10 +2,12 @@
 
 
 def deployment(name, ns, replicas=3, env="", extra_container="", extra_pod="", image="coxswain/e2e:1", readiness=True):
+    # Its time-out is long: a machine that is short of processors must not look like pods that are not ready.
     probe = """
         readinessProbe:
           httpGet: {path: /cgi-bin/healthz, port: 8080}
           periodSeconds: 1
+          timeoutSeconds: 10
           failureThreshold: 1""" if readiness else ""
     return f"""
 apiVersion: apps/v1
