@@ -49,7 +49,7 @@ class Cluster:
                         "--client-ca-file", pki / "ca.crt"],
         }.get(kind, [])
         if number(name) > 1:
-            flags = ["--healthz-bind-address", f"127.0.0.1:{HEALTH_PORTS[kind] + 100 * number(name)}"]
+            flags = ["--healthz-bind-address", health_address(name)]
         config = conf / (f"kubelet-{NODE}.conf" if kind == "kubelet" else f"{kind}.conf")
         return ["--kubeconfig", config, *flags, *self.plane.flags_of_clients(name), *self.extra.get(kind, [])]
 
@@ -187,6 +187,11 @@ class Cluster:
         """Runs a command in the pod's first container, through Docker."""
         container = pod["status"]["containerStatuses"][0]["containerID"].split("//")[1]
         return self.docker("exec", container, *command)
+
+
+def health_address(name):
+    """Where a scheduler or controller-manager tells of its health and its metrics."""
+    return f"127.0.0.1:{HEALTH_PORTS[kind_of(name)] + (100 * number(name) if number(name) > 1 else 0)}"
 
 
 def is_ready(pod):

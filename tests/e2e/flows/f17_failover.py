@@ -5,7 +5,7 @@ import subprocess
 import threading
 import time
 
-from cluster import HEALTH_PORTS, PORT, check, number, wait_until
+from cluster import PORT, check, health_address, wait_until
 from flows.manifests import deployment, namespace
 
 CONTROL_PLANES = ("three", "etcd")
@@ -19,9 +19,8 @@ def holder(c, kind):
 
 
 def leads(c, name):
-    port = HEALTH_PORTS[name.removesuffix("-2")] + (100 * number(name) if number(name) > 1 else 0)
     return any(line.startswith("leader_election_master_status") and line.endswith(" 1")
-               for line in c.curl(f"http://127.0.0.1:{port}/metrics").splitlines())
+               for line in c.curl(f"http://{health_address(name)}/metrics").splitlines())
 
 
 def leading(c, kind):
