@@ -281,7 +281,7 @@ def main():
     home = pathlib.Path(tempfile.mkdtemp(prefix="coxswain-compose-"))
     try:
         started = time.monotonic()
-        run(ROOT / "docker/make-base", "--include", ROOT / "tools/dev/packages-runtime.txt", "--save", home / "base.tar", timeout=300)
+        run(ROOT / "docker/make-base", "--include", ROOT / "tools/dev/packages-runtime.txt", "--save", home / "base.tar", timeout=400)
         print(f"  ok    the base is made ({time.monotonic() - started:.1f} s)", flush=True)
         return subprocess.run([HERE.parent / "e2e/with-dockerd", sys.executable, __file__, "--inside",
                                str(pathlib.Path(sys.argv[1]).resolve()), str(home)]).returncode
