@@ -171,6 +171,8 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
   // Few arenas: threads here are few and short of memory, not of locks.
   mallopt(M_ARENA_MAX, 2);
   mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  mallopt(M_MMAP_THRESHOLD,
+          1 << 20);  // else 128 KiB, now: a group of writes would be mapped and unmapped anew
   COX_ASSIGN_OR_RETURN(const registry::ClusterSettings settings, cluster_settings(options));
   const std::string advertise = advertised(options);
   COX_ASSIGN_OR_RETURN(const CertificateOptions wanted, certificate_options(options, advertise));

@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
   bool ok = true;
   ::mallopt(M_ARENA_MAX, 2);  // as the api-server has it
   ::mallopt(M_TRIM_THRESHOLD, 1 << 20);
+  ::mallopt(M_MMAP_THRESHOLD, 1 << 20);
   if (quick) std::fprintf(stderr, "--quick shows that it runs; the numbers mean little\n");
   bench::print_header();
   for (const Section& section : kSections) {

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::string_view kSuffix = ".wal";
 constexpr std::size_t kReadBytes = 1u << 20;
+constexpr std::size_t kKeptBytes = 1u << 20;  // of the memory for groups
 
 std::string segment_name(std::uint64_t first) {
   char name[32];
@@ -187,11 +188,12 @@ Result<void> Wal::append(const std::vector<Piece>& pieces) {
   std::size_t need = 0;
   for (const Piece& piece : pieces) need += record_bytes(piece.head.size() + piece.body.size());
   COX_CHECK(offset_ + need <= capacity_);
-  std::string group;
-  group.reserve(need);
+  group_.clear();
+  group_.reserve(need);
   std::uint64_t number = last_;
-  for (const Piece& piece : pieces) append_record(&group, ++number, durable_, piece.head, piece.body);
-  const Result<void> written = file_->write_at(offset_, group);
+  for (const Piece& piece : pieces) append_record(&group_, ++number, durable_, piece.head, piece.body);
+  const Result<void> written = file_->write_at(offset_, group_);
+  if (group_.capacity() > kKeptBytes) group_ = std::string();
   if (!written.ok()) {
     if (written.error().code != ErrorCode::kResourceExhausted)
       return make_error(ErrorCode::kIo, written.error().message);

@@ -87,6 +87,7 @@ class Wal {
   std::uint64_t last_ = 0;      // the last record
   std::uint64_t durable_ = 0;   // ... that is synced
   std::uint64_t appended_bytes_ = 0;
+  std::string group_;  // as it is written; kept, because fresh memory for each group costs page faults
 };
 
 }  // namespace coxswain::store
