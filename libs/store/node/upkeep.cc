@@ -124,6 +124,7 @@ raft::Index Member::needed_by_others() const {
   raft::Index needed = raft_->last_index();
   if (health_ != Health::kServing || log_->disk_bytes() > options_.keep_bytes_for_copy) return needed;
   for (const auto& [id, progress] : raft_->progress()) {
+    if (!progress.took_snapshot()) continue;
     if (progress.state() == raft::Progress::State::kSnapshot)
       needed = std::min(needed, progress.pending_snapshot());
     else if (progress.state() == raft::Progress::State::kReplicate || progress.recently_active)

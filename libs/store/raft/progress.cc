@@ -40,6 +40,7 @@ void Progress::become_snapshot(Index index) {
   become_probe();
   state_ = State::kSnapshot;
   pending_snapshot_ = index;
+  took_snapshot_ = true;
 }
 
 void Progress::sent(Index last, std::size_t bytes) {

@@ -29,6 +29,7 @@ class Progress {
   Index match() const { return match_; }
   Index next() const { return next_; }
   Index pending_snapshot() const { return pending_snapshot_; }
+  bool took_snapshot() const { return took_snapshot_; }  // was sent one, in this term
   bool recently_active = false;  // since the last check of the quorum
 
   bool paused() const;
@@ -55,6 +56,7 @@ class Progress {
   Index match_ = 0;
   Index next_;
   Index pending_snapshot_ = 0;
+  bool took_snapshot_ = false;
   bool probe_sent_ = false;
   std::deque<std::pair<Index, std::size_t>> inflight_;  // last index and bytes of each message
   std::size_t inflight_bytes_ = 0;
