@@ -124,7 +124,7 @@ json::Value decode_stored(const store::Entry& entry) {
 
 std::string with_revision(const store::Entry& entry, store::Revision revision) {
   const std::string own = std::string(kRevisionMember) + std::to_string(entry.mod_revision) + "\"";
-  std::string bytes = entry.value;
+  std::string bytes(entry.value);
   const std::size_t at = bytes.find(own);
   if (at == std::string::npos) return bytes;
   return bytes.replace(at, own.size(), std::string(kRevisionMember) + std::to_string(revision) + "\"");

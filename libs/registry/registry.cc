@@ -275,8 +275,8 @@ int Registry::expire_events() {
     }
     if (!expired) continue;
     store::Txn txn;
-    txn.compares.push_back({entry->key, entry->mod_revision});
-    txn.ops.push_back({store::Op::Type::kDelete, entry->key, {}});
+    txn.compares.push_back({std::string(entry->key), entry->mod_revision});
+    txn.ops.push_back({store::Op::Type::kDelete, std::string(entry->key), {}});
     const Result<store::TxnResult> result = core_->store.txn_wait(std::move(txn));
     if (!result.ok()) break;
     removed += result->succeeded ? 1 : 0;

@@ -23,10 +23,13 @@ namespace coxswain::store {
 
 using Revision = std::int64_t;  // the first commit is 1; 0 means "none" or "now"
 
-// One version of one key. Immutable once published.
+inline constexpr std::size_t kNoSplice = static_cast<std::size_t>(-1);
+
+// One version of one key, in one piece of memory with its key and its value: there are a million of them.
+// Immutable once published.
 struct Entry {
-  std::string key;
-  std::string value;             // with the revision already spliced in
+  std::string_view key;
+  std::string_view value;        // with the revision already spliced in
   Revision create_revision = 0;  // 0 for a tombstone
   Revision mod_revision = 0;
   std::int64_t version = 0;  // 1 on creation; 0 for a tombstone
@@ -39,23 +42,23 @@ struct Entry {
   }
   void set_attachment(std::shared_ptr<const void> a) const;
 
-  Entry() = default;
+  struct Parts {  // the value's, one behind the other
+    std::string_view key, head, number, tail;
+  };
+  // make_entry() calls it: there must be room for the parts behind this object.
+  Entry(const Parts& parts, Revision created, Revision modified, std::int64_t n);
   Entry(const Entry&) = delete;
   Entry& operator=(const Entry&) = delete;
   ~Entry() { delete attachment_.load(std::memory_order_relaxed); }
-  Entry(std::string k, std::string v, Revision created, Revision modified, std::int64_t n)
-      : key(std::move(k)),
-        value(std::move(v)),
-        create_revision(created),
-        mod_revision(modified),
-        version(n) {}
 
  private:
   mutable std::atomic<const std::shared_ptr<const void>*> attachment_{nullptr};
 };
 using EntryPtr = std::shared_ptr<const Entry>;
 
-inline constexpr std::size_t kNoSplice = static_cast<std::size_t>(-1);
+// Copies both. `splice_at`: where the decimal number `modified` is put into the value.
+EntryPtr make_entry(std::string_view key, std::string_view value, Revision created, Revision modified,
+                    std::int64_t version, std::size_t splice_at = kNoSplice);
 
 struct Compare {
   std::string key;

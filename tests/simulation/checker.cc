@@ -90,7 +90,8 @@ std::string value_of_other(const Operation& op, std::size_t i) {
 }
 
 Checker::Write Checker::write_of(const store::Event& event) {
-  return {event.entry->key, event.entry->value, event.type == store::Event::Type::kDelete};
+  return {std::string(event.entry->key), std::string(event.entry->value),
+          event.type == store::Event::Type::kDelete};
 }
 
 void Checker::on_write(const std::vector<std::shared_ptr<const store::Event>>& events) {
@@ -148,7 +149,8 @@ void Checker::check_watch(const std::string& prefix, store::Revision position,
       const store::Event& event = **got++;
       if (event.revision != it->first) wrong("missed, or got twice, what happened at", it->first);
       if (!(write_of(event) == write)) wrong("got another", it->first);
-      const std::string before = event.previous == nullptr ? "" : event.previous->value;
+      const std::string before =
+          event.previous == nullptr ? std::string() : std::string(event.previous->value);
       if (value_at(write.key, it->first - 1).value_or("") != before)
         wrong("was told of a wrong value before", it->first);
     }
@@ -160,7 +162,7 @@ void Checker::check_history_read(const std::string& key, store::Revision revisio
                                  const store::EntryPtr& found) const {
   if (value_at(key, revision).value_or("") == (found == nullptr ? "" : found->value)) return;
   fail("history", key + " at revision " + std::to_string(revision) + " is " +
-                      (found == nullptr ? "nothing" : found->value));
+                      std::string(found == nullptr ? "nothing" : found->value));
 }
 
 // All of it, and at the revision that was answered.

@@ -89,16 +89,15 @@ bool Member::damage_value() {
     return true;
   });
   if (cold.empty()) return false;
-  auto& value = const_cast<std::string&>(cold[random_.below(cold.size())]->value);
-  value = flip(value, 0, random_);
+  const std::string_view value = cold[random_.below(cold.size())]->value;
+  flip(std::string(value), 0, random_).copy(const_cast<char*>(value.data()), value.size());
   return true;
 }
 
 bool Member::add_key() {
   const store::Revision now = member_->state().snapshot().revision;
   if (now == 0) return false;
-  const auto key =
-      std::make_shared<const store::Entry>("cold-none", std::to_string(random_.next()), now, now, 1);
+  const auto key = store::make_entry("cold-none", std::to_string(random_.next()), now, now, 1);
   const_cast<store::State&>(member_->state()).load(key);
   *const_cast<store::Applied&>(member_->applied()).content += hash_entry(*key);
   return true;

@@ -10,8 +10,9 @@ namespace {
 constexpr std::size_t kInbox = 4096;
 
 std::uint64_t hash_of(const store::Entry& entry) {
-  return hash_bytes(entry.key + "=" + entry.value + "@" + std::to_string(entry.create_revision) + "," +
-                    std::to_string(entry.mod_revision) + "," + std::to_string(entry.version));
+  return hash_bytes(std::string(entry.key) + "=" + std::string(entry.value) + "@" +
+                    std::to_string(entry.create_revision) + "," + std::to_string(entry.mod_revision) + "," +
+                    std::to_string(entry.version));
 }
 
 // What is not of one key.
@@ -354,7 +355,8 @@ bool Member::read(std::size_t operation, const std::string& key) {
       store::Revision revision = 0;
       store::Revision compacted = 0;
       const store::EntryPtr found = member_->state().find(key, &revision, &compacted);
-      outside_.finished(operation, true, revision, false, found == nullptr ? "" : found->value);
+      outside_.finished(operation, true, revision, false,
+                        found == nullptr ? std::string() : std::string(found->value));
     });
   });
   return true;

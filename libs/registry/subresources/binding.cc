@@ -66,9 +66,9 @@ Attempt plan(const CallPtr& call, const json::Value& binding) {
   }
   auto stored = std::make_shared<json::Value>(storage_form(*call->strategy, std::move(pod)));
   Encoded encoded = encode(*stored);
-  attempt.txn.compares.push_back({(*current)->key, (*current)->mod_revision});
+  attempt.txn.compares.push_back({std::string((*current)->key), (*current)->mod_revision});
   attempt.txn.ops.push_back(
-      {store::Op::Type::kPut, (*current)->key, std::move(encoded.bytes), encoded.splice_at});
+      {store::Op::Type::kPut, std::string((*current)->key), std::move(encoded.bytes), encoded.splice_at});
   attempt.done = [call, stored](const store::TxnResult& result) {
     publish(*call, result, *stored);
     respond_created(call);

@@ -49,9 +49,9 @@ Attempt plan(const CallPtr& call, const json::Value& wanted) {
     return attempt;
   }
   Encoded encoded = encode(storage_form(*call->strategy, std::move(object)));
-  attempt.txn.compares.push_back({(*current)->key, (*current)->mod_revision});
+  attempt.txn.compares.push_back({std::string((*current)->key), (*current)->mod_revision});
   attempt.txn.ops.push_back(
-      {store::Op::Type::kPut, (*current)->key, std::move(encoded.bytes), encoded.splice_at});
+      {store::Op::Type::kPut, std::string((*current)->key), std::move(encoded.bytes), encoded.splice_at});
   attempt.done = [call](const store::TxnResult& result) { respond_entry(call, 200, result.entries.front()); };
   return attempt;
 }

@@ -177,9 +177,9 @@ DeletePlan plan_delete(Call& call, const store::EntryPtr& current, const DeleteO
   plan.finished = !mark(call, object, grace_seconds, std::move(finalizers)) || options.dry_run;
   if (!plan.finished) {
     Encoded encoded = encode(storage_form(strategy, object));
-    plan.txn.compares.push_back({current->key, current->mod_revision});
+    plan.txn.compares.push_back({std::string(current->key), current->mod_revision});
     plan.txn.ops.push_back(
-        {store::Op::Type::kPut, current->key, std::move(encoded.bytes), encoded.splice_at});
+        {store::Op::Type::kPut, std::string(current->key), std::move(encoded.bytes), encoded.splice_at});
   }
   plan.outcome.object = std::move(object);
   return plan;

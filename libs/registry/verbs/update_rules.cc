@@ -190,9 +190,10 @@ Attempt plan_update(const CallPtr& call, const store::EntryPtr& current, const j
     respond_object(call, 200, object);
     return answered();
   }
-  attempt.txn.compares.insert(attempt.txn.compares.begin(), {current->key, current->mod_revision});
-  attempt.txn.ops.insert(attempt.txn.ops.begin(),
-                         {store::Op::Type::kPut, current->key, std::move(encoded.bytes), encoded.splice_at});
+  attempt.txn.compares.insert(attempt.txn.compares.begin(),
+                              {std::string(current->key), current->mod_revision});
+  attempt.txn.ops.insert(attempt.txn.ops.begin(), {store::Op::Type::kPut, std::string(current->key),
+                                                   std::move(encoded.bytes), encoded.splice_at});
   attempt.done = [call, stored](const store::TxnResult& result) {
     respond_entry(call, 200, publish(*call, result, *stored));
   };

@@ -120,9 +120,10 @@ api::Status invalid_object(const Call& call, const json::Value& object, Causes c
 
 void plan_removal(Call& call, const store::EntryPtr& current, const json::Value& final_object,
                   store::Txn& txn) {
-  txn.compares.insert(txn.compares.begin(), {current->key, current->mod_revision});
+  txn.compares.insert(txn.compares.begin(), {std::string(current->key), current->mod_revision});
   const Encoded encoded = encode(storage_form(*call.strategy, final_object));
-  txn.ops.insert(txn.ops.begin(), {store::Op::Type::kDelete, current->key, encoded.bytes, encoded.splice_at});
+  txn.ops.insert(txn.ops.begin(),
+                 {store::Op::Type::kDelete, std::string(current->key), encoded.bytes, encoded.splice_at});
   if (call.strategy->claims != nullptr) (void)settle_claims(call, &final_object, nullptr, txn);
 }
 

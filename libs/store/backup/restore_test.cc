@@ -108,7 +108,8 @@ struct Original {
       all.prefix = "k/";
       const auto range = store->range(all);
       REQUIRE(range.ok());
-      for (const EntryPtr& entry : range->entries) live[entry->key] = {entry->value, entry->mod_revision};
+      for (const EntryPtr& entry : range->entries)
+        live[std::string(entry->key)] = {std::string(entry->value), entry->mod_revision};
     }
     file = snapshot_of(home.path + "/old");
   }
@@ -137,7 +138,8 @@ TEST_CASE("a restored store has what the old one had, at a revision that nobody 
     const auto range = store->range(all);
     REQUIRE(range.ok());
     std::map<std::string, std::pair<std::string, Revision>> live;
-    for (const EntryPtr& entry : range->entries) live[entry->key] = {entry->value, entry->mod_revision};
+    for (const EntryPtr& entry : range->entries)
+      live[std::string(entry->key)] = {std::string(entry->value), entry->mod_revision};
     CHECK(live == old.live);
     CHECK(put(*store, "after", "x") == restored->revision + start + 1);
   }
@@ -239,7 +241,7 @@ TEST_CASE("a snapshot can be of an older revision that is still kept") {
   }
   std::vector<std::string> keys;
   SnapshotDecoder decoder({nullptr, [&](const EntryPtr& entry) {
-                             keys.push_back(entry->key + "=" + entry->value);
+                             keys.push_back(std::string(entry->key) + "=" + std::string(entry->value));
                              return Result<void>();
                            }});
   REQUIRE(decoder.feed(snapshot_of(home.path + "/s", then)).ok());

@@ -25,7 +25,7 @@ SnapshotHeader some_header() {
 
 EntryPtr entry(const std::string& key, const std::string& value, Revision created = 3, Revision modified = 9,
                std::int64_t version = 2) {
-  return std::make_shared<const Entry>(key, value, created, modified, version);
+  return make_entry(key, value, created, modified, version);
 }
 
 std::string some_file() {

@@ -105,7 +105,7 @@ TEST_CASE("ranges page at a revision while writes go on") {
     CHECK(result.revision == at);
     for (const EntryPtr& entry : result.entries) {
       CHECK(entry->value == "old");
-      keys.push_back(entry->key);
+      keys.emplace_back(entry->key);
     }
     CHECK(result.remaining == 20 - static_cast<std::int64_t>(keys.size()));
     CHECK(result.more == (result.remaining > 0));
@@ -265,7 +265,7 @@ TEST_CASE("many threads: every increment counts once and one watcher sees them a
     writers.emplace_back([&] {
       for (int done = 0; done < kEach;) {
         const auto now = store->get("counter");
-        const int value = now.ok() ? std::stoi((*now)->value) : 0;
+        const int value = now.ok() ? std::stoi(std::string((*now)->value)) : 0;
         const Revision revision = now.ok() ? (*now)->mod_revision : 0;
         done += must(store, {{{"counter", revision}}, {put("counter", std::to_string(value + 1))}}).succeeded
                     ? 1

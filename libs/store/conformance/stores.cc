@@ -98,9 +98,11 @@ Txn txn(std::vector<Compare> compares, std::vector<Op> ops) { return {std::move(
 std::string show(const EntryPtr& entry) {
   if (entry == nullptr) return "null";
   if (entry->version == 0)
-    return "-" + entry->key + "=" + entry->value + "@" + std::to_string(entry->mod_revision);
-  return entry->key + "=" + entry->value + "@" + std::to_string(entry->create_revision) + "/" +
-         std::to_string(entry->mod_revision) + "#" + std::to_string(entry->version);
+    return "-" + std::string(entry->key) + "=" + std::string(entry->value) + "@" +
+           std::to_string(entry->mod_revision);
+  return std::string(entry->key) + "=" + std::string(entry->value) + "@" +
+         std::to_string(entry->create_revision) + "/" + std::to_string(entry->mod_revision) + "#" +
+         std::to_string(entry->version);
 }
 
 std::string show(const std::vector<EntryPtr>& entries) {

@@ -30,7 +30,7 @@ std::future<Result<TxnResult>> begin(Store& store, Txn txn) {
 
 std::string value_in(Store& store, const std::string& key) {
   const auto got = store.get(key);
-  return got.ok() ? (*got)->value : "";
+  return got.ok() ? std::string((*got)->value) : "";
 }
 
 // Writers whose every write would show if it were executed twice or not at all: plain puts are counted by the
@@ -104,7 +104,7 @@ class Follower {
       for (const auto& event : batch->events) {
         REQUIRE(event->revision >= last_);
         last_ = event->revision;
-        EntryPtr& now = state_[event->entry->key];
+        EntryPtr& now = state_[std::string(event->entry->key)];
         REQUIRE(show(event->previous) == show(now));
         now = event->type == Event::Type::kPut ? event->entry : nullptr;
       }

@@ -146,8 +146,8 @@ Result<EntryPtr> entry_of(const Layout& layout, const KeyValue& kv, Revision bas
     return make_error(ErrorCode::kCorruption, foreign_key(kv.key));
   }
   const Revision revision = kv.mod_revision - base;
-  return EntryPtr(std::make_shared<const Entry>(*key, spliced(*envelope, revision), kv.create_revision - base,
-                                                revision, kv.version));
+  return EntryPtr(
+      make_entry(*key, spliced(*envelope, revision), kv.create_revision - base, revision, kv.version));
 }
 
 }  // namespace coxswain::store::etcd

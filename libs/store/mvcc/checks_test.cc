@@ -21,7 +21,7 @@ raft::Configuration voters(std::vector<raft::MemberId> ids) {
 TEST_CASE("every part of an entry is in its hash, and the order of entries is not") {
   const auto hash = [](const std::string& key, const std::string& value, Revision created, Revision modified,
                        std::int64_t version) {
-    return hash_entry(Entry(key, value, created, modified, version));
+    return hash_entry(*make_entry(key, value, created, modified, version));
   };
   const StateHash one = hash("k", "v", 3, 5, 2);
   CHECK(one == hash("k", "v", 3, 5, 2));
@@ -47,11 +47,11 @@ TEST_CASE("no bit of a value can flip without the hash") {
   for (std::size_t size : {1u, 7u, 8u, 31u, 32u, 33u, 64u, 100u}) {
     std::string value(size, '\0');
     for (char& c : value) c = static_cast<char>(random->next());
-    seen.insert(to_string(hash_entry(Entry("k", value, 1, 1, 1))));
+    seen.insert(to_string(hash_entry(*make_entry("k", value, 1, 1, 1))));
     for (std::size_t bit = 0; bit < size * 8; ++bit) {
       std::string other = value;
       other[bit / 8] = static_cast<char>(other[bit / 8] ^ (1 << bit % 8));
-      const StateHash hash = hash_entry(Entry("k", other, 1, 1, 1));
+      const StateHash hash = hash_entry(*make_entry("k", other, 1, 1, 1));
       REQUIRE(seen.insert(to_string(hash)).second);
     }
   }

@@ -12,7 +12,7 @@ namespace {
 using Model = std::map<std::string, Revision>;
 
 EntryPtr entry(const std::string& key, Revision revision) {
-  return std::make_shared<const Entry>(key, "v", revision, revision, 1);
+  return make_entry(key, "v", revision, revision, 1);
 }
 
 std::string key_of(std::uint64_t n) { return "key/" + std::to_string(n); }

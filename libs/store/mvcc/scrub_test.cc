@@ -49,7 +49,7 @@ TEST_CASE("a value that is no longer what was written") {
   for (int i = 0; i < steps_before; ++i) REQUIRE_FALSE(fixture.step().has_value());
   Revision revision = 0, compacted = 0;
   const EntryPtr entry = fixture.state.find("k17", &revision, &compacted);
-  const_cast<std::string&>(entry->value)[3] ^= 1;
+  const_cast<char&>(entry->value[3]) ^= 1;
   if (written_again) fixture.write("k17", true);
   std::optional<StateHash> found;
   for (int walk = 0; walk < 2 && found.value_or(fixture.content) == fixture.content; ++walk) {

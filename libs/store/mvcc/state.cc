@@ -47,13 +47,10 @@ State::Plan State::plan(Command command) const {
       plan.result.entries.push_back(nullptr);
       continue;
     }
-    if (op.splice_at != kNoSplice) op.value.insert(op.splice_at, std::to_string(next));
-    op.value.shrink_to_fit();
     const Revision created = !put ? 0 : previous != nullptr ? previous->create_revision : next;
     const std::int64_t version = !put ? 0 : previous != nullptr ? previous->version + 1 : 1;
     plan.result.revision = next;
-    plan.result.entries.push_back(
-        std::make_shared<const Entry>(std::move(op.key), std::move(op.value), created, next, version));
+    plan.result.entries.push_back(make_entry(op.key, op.value, created, next, version, op.splice_at));
     StateHash change = put ? hash_entry(*plan.result.entries.back()) : StateHash{};
     if (previous != nullptr) change -= hash_entry(*previous);
     plan.changes.push_back(change);

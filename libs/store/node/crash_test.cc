@@ -102,7 +102,7 @@ void verify(const Store& store, Ledger* ledger) {
   ledger->acknowledged.clear();
   const RangeResult all = store.range({}).value();
   for (const EntryPtr& entry : all.entries) {
-    ledger->acknowledged[entry->key] = {entry->mod_revision, entry->value};
+    ledger->acknowledged[std::string(entry->key)] = {entry->mod_revision, std::string(entry->value)};
   }
   ledger->unknown.clear();
   ledger->highest = store.revision();
@@ -115,7 +115,7 @@ void verify_history(Store& store) {
   if (from > stats.revision) return;
   std::map<std::string, EntryPtr> state;
   const RangeResult then = store.range({"", "", from, 0}).value();
-  for (const EntryPtr& entry : then.entries) state[entry->key] = entry;
+  for (const EntryPtr& entry : then.entries) state[std::string(entry->key)] = entry;
   const auto watcher = store.watch("", from).value();
   Revision progress = 0;
   Revision last = from;
@@ -124,9 +124,10 @@ void verify_history(Store& store) {
     REQUIRE(event->revision > from);
     REQUIRE(event->revision == last + 1);  // these histories have one op per transaction
     last = event->revision;
-    REQUIRE(show(event->previous) ==
-            show(state.count(event->entry->key) != 0 ? state[event->entry->key] : nullptr));
-    state[event->entry->key] = event->entry;
+    REQUIRE(show(event->previous) == show(state.count(std::string(event->entry->key)) != 0
+                                              ? state[std::string(event->entry->key)]
+                                              : nullptr));
+    state[std::string(event->entry->key)] = event->entry;
   }
   REQUIRE(last == stats.revision);
   std::vector<EntryPtr> expected;

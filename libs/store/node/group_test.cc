@@ -270,7 +270,7 @@ TEST_CASE("readers anywhere see what was acknowledged before they asked, while l
       while (!stop) {
         const int at_least = acknowledged;
         if (!barrier(group->member(r)).ok()) continue;
-        if (std::stoi(group->member(r).get("n").value()->value) < at_least) ++stale;
+        if (std::stoi(std::string(group->member(r).get("n").value()->value)) < at_least) ++stale;
       }
     });
   }

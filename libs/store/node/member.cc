@@ -110,7 +110,7 @@ Result<void> Member::enter(std::vector<Proposal>* batch) {
 #ifdef COXSWAIN_MUTANTS
   if (raft::planted(raft::Mutant::kAckWhenForwarded) && raft_->leader() != options_.raft.id &&
       raft_->leader() != raft::kNobody) {
-    TxnResult believed{true, applied_.revision + 1, {std::make_shared<const Entry>()}, 0, nullptr};
+    TxnResult believed{true, applied_.revision + 1, {make_entry("", "", 0, 0, 0)}, 0, nullptr};
     for (std::size_t i = 0; i < batch->size(); ++i)
       std::exchange(proposals_[first + i].done, [](const auto&) {})(believed);
   }

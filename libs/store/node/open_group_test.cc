@@ -121,7 +121,7 @@ class Cluster {
     const Result<void> fresh = wait_barrier(at);
     if (!fresh.ok()) return fresh.error().message;
     const auto entry = stores_.at(at)->get(key);
-    return entry.ok() ? (*entry)->value : entry.error().message;
+    return entry.ok() ? std::string((*entry)->value) : entry.error().message;
   }
   Result<void> wait_barrier(std::uint64_t at) {
     auto promise = std::make_shared<std::promise<Result<void>>>();

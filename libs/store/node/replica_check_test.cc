@@ -91,7 +91,7 @@ class Trio {
 
   // A key that nobody wrote, and that its own books know.
   void plant_key(std::uint64_t id) {
-    const auto key = std::make_shared<const Entry>("planted", "x", 1, 1, 1);
+    const auto key = make_entry("planted", "x", 1, 1, 1);
     const_cast<State&>(member(id).state()).load(key);
     *const_cast<Applied&>(member(id).applied()).content += hash_entry(*key);
   }
@@ -187,7 +187,7 @@ TEST_CASE("a value that changed in memory is found without any write to it") {
   Trio trio;
   for (int i = 0; i < 10; ++i) REQUIRE(trio.write(1, "k" + std::to_string(i), "v").ok());
   Revision revision = 0, compacted = 0;
-  const_cast<std::string&>(trio.member(2).state().find("k6", &revision, &compacted)->value)[0] ^= 4;
+  const_cast<char&>(trio.member(2).state().find("k6", &revision, &compacted)->value[0]) ^= 4;
   trio.run(100);
   CHECK(trio.member(2).health() == Health::kStopped);
   CHECK(trio.member(2).damage().find("memory is not what was written") != std::string::npos);

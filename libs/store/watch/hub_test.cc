@@ -19,7 +19,7 @@ struct Feed {
     State::Plan plan;
     plan.result.revision = revision;
     if (!key.empty()) {
-      const EntryPtr entry = std::make_shared<const Entry>(key, "v", revision, revision, 1);
+      const EntryPtr entry = make_entry(key, "v", revision, revision, 1);
       plan.events.push_back(std::make_shared<const Event>(
           Event{Event::Type::kPut, entry, state.snapshot().index.find(key), revision}));
     }
@@ -65,7 +65,7 @@ TEST_CASE("a new start ends every watch, even of those who were caught up, and w
   int woken = 0;
   caught_up->arm([&woken] { ++woken; });
   State later;
-  later.load(std::make_shared<const Entry>("b", "v", 15, 15, 1));
+  later.load(make_entry("b", "v", 15, 15, 1));
   later.load_revisions(20, 12);
   feed.hub->restart(20, 12);
   feed.state.replace(std::move(later));
