@@ -207,6 +207,7 @@ Result<std::unique_ptr<Store>> open_group_store(GroupStoreOptions options) {
   member.limits = options.local.limits;
   member.clock = clock_of(options.local.clock);
   member.keep_entries = options.local.keep_entries;
+  member.keep_log_bytes = options.local.keep_log_bytes;
   member.log_cache_bytes = kKeptBytes;
   node.tick_ms = std::max<std::int64_t>(1, options.election_timeout_ms / kElectionTicks);
   node.cluster_id = identity.cluster;

@@ -43,6 +43,7 @@ struct LocalStoreOptions {
   std::size_t checkpoint_log_bytes = 32u << 20;  // flush state and shorten the log when it has grown by this
   // A member keeps this many entries that its state has: who is further behind gets the whole state.
   std::uint64_t keep_entries = 20'000;
+  std::uint64_t keep_log_bytes = 256u << 20;  // ... unless the log has more than that
 };
 
 struct GroupMember {

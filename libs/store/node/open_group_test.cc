@@ -209,6 +209,19 @@ TEST_CASE("groups of one that begin at the same address are not the same", "[ope
   CHECK(cluster.admin(1).status().cluster_id != first);
 }
 
+TEST_CASE("the log that is kept for others has a bound in bytes", "[open-group]") {
+  Cluster cluster;
+  GroupStoreOptions options = cluster.options(1, {});
+  options.local.log_segment_bytes = 64u << 10;
+  options.local.checkpoint_log_bytes = 128u << 10;
+  options.local.keep_log_bytes = 1u << 20;
+  cluster.open(1, options);
+  for (int i = 0; i < 8; ++i) {
+    for (int k = 0; k < 64; ++k) REQUIRE(cluster.put(1, "key", std::string(16u << 10, 'v')).ok());
+    CHECK(eventually([&] { return cluster.admin(1).status().log_bytes < 2 << 20; }));
+  }
+}
+
 TEST_CASE("a group of one grows to three and shrinks again", "[open-group]") {
   Cluster cluster;
   cluster.open(1, cluster.options(1, {}));

@@ -136,8 +136,9 @@ raft::Index Member::needed_by_others() const {
 void Member::flushed(Result<void> outcome) {
   const std::uint64_t index = std::exchange(flush_index_, 0);
   if (outcome.ok()) {
-    if (index > options_.keep_entries)  // what could not be removed goes next time
-      (void)log_->truncate_prefix(std::min(index - options_.keep_entries, needed_by_others()));
+    const raft::Index kept = log_->disk_bytes() > options_.keep_log_bytes ? 0 : options_.keep_entries;
+    if (index > kept)  // what could not be removed goes next time
+      (void)log_->truncate_prefix(std::min(index - kept, needed_by_others()));
     return;
   }
   behind_ = true;
