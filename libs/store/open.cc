@@ -3,6 +3,8 @@
 #include <malloc.h>
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 
 #include "libs/store/node/format.h"
 #include "libs/store/node/identity.h"
@@ -123,6 +125,27 @@ std::map<raft::MemberId, PeerAddress> addresses(const std::vector<MemberRecord>&
   return out;
 }
 
+// What is refused is tried again several times a second: it is said again after a while only.
+class Seldom {
+ public:
+  bool due(const std::string& what) {
+    constexpr std::size_t kHead = 60;  // numbers behind it may change
+    constexpr std::size_t kMost = 64;
+    constexpr std::int64_t kPauseMs = 10'000;
+    const std::int64_t now_ms = system_clock().now_ms();
+    const std::lock_guard lock(mutex_);
+    if (said_ms_.size() >= kMost) said_ms_.clear();
+    const auto [at, fresh] = said_ms_.try_emplace(what.substr(0, kHead), now_ms);
+    if (!fresh && now_ms - at->second < kPauseMs) return false;
+    at->second = now_ms;
+    return true;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::int64_t> said_ms_;  // guarded by mutex_
+};
+
 Result<std::unique_ptr<TlsTransport>> open_transport(const GroupStoreOptions& options,
                                                      const Identity& identity, const MemberRecord& self,
                                                      const std::shared_ptr<Roster>& roster) {
@@ -136,9 +159,10 @@ Result<std::unique_ptr<TlsTransport>> open_transport(const GroupStoreOptions& op
   peer.clock = clock_of(options.local.clock);
   peer.tls = {options.ca_path, options.certificate_path, options.key_path};
   peer.admit = [roster](raft::MemberId id, std::uint64_t data_id) { return roster->admit(id, data_id); };
-  peer.on_refusal = [roster, tell = options.on_event](const std::string& why) {
+  peer.on_refusal = [roster, tell = options.on_event,
+                     seldom = std::make_shared<Seldom>()](const std::string& why) {
     roster->set_refusal(why);
-    if (tell) tell(why);
+    if (tell && seldom->due(why)) tell(why);
   };
   COX_ASSIGN_OR_RETURN(auto transport, TlsTransport::open(std::move(peer)));
   transport->set_peers(addresses(roster->records()));

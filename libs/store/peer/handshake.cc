@@ -86,15 +86,16 @@ Result<Hello> decode_hello(std::string_view bytes) {
   return hello;
 }
 
-Result<void> check_clock(std::int64_t theirs_unix_ms, std::int64_t ours_unix_ms) {
-  const std::int64_t gap_ms =
-      theirs_unix_ms > ours_unix_ms ? theirs_unix_ms - ours_unix_ms : ours_unix_ms - theirs_unix_ms;
+Result<void> check_clock(const Hello& hello, std::int64_t ours_unix_ms) {
+  const bool ahead = hello.unix_ms > ours_unix_ms;
+  const std::int64_t gap_ms = ahead ? hello.unix_ms - ours_unix_ms : ours_unix_ms - hello.unix_ms;
   if (gap_ms <= kMaxClockGapMs) return {};
   const std::int64_t minutes = gap_ms / 60'000;
   return make_error(ErrorCode::kPermissionDenied,
-                    "its clock is " + std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) +
-                        " min " + (theirs_unix_ms > ours_unix_ms ? "ahead of" : "behind") +
-                        " this member's: set both right, with NTP for example; it goes on by itself then");
+                    "the clock of member " + std::to_string(hello.from) + " is " +
+                        std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min " +
+                        (ahead ? "ahead of" : "behind") + " that of member " + std::to_string(hello.to) +
+                        ": set both right, with NTP for example; they go on by themselves then");
 }
 
 std::string encode_answer(const Result<std::uint64_t>& outcome) {

@@ -34,7 +34,7 @@ struct Hello {
 // Leases, certificates and ages are by each machine's clock: members whose clocks are hours apart disagree
 // about all of them, and are not to begin with that. One that goes wrong later does not end a connection.
 inline constexpr std::int64_t kMaxClockGapMs = 60 * 60 * 1000;
-Result<void> check_clock(std::int64_t theirs_unix_ms, std::int64_t ours_unix_ms);  // kPermissionDenied
+Result<void> check_clock(const Hello& hello, std::int64_t ours_unix_ms);  // kPermissionDenied
 
 std::string frame(std::string_view payload);
 // Of the head alone: how long the payload is. kCorruption: longer than anybody may send.

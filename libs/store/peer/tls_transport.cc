@@ -422,7 +422,7 @@ Result<void> TlsTransportImpl::check(const Hello& hello, const TlsStream& stream
   if (hello.to != options_.id)
     return refuse("it looks for member " + std::to_string(hello.to) + ", this is member " +
                   std::to_string(options_.id) + ": check the addresses");
-  COX_RETURN_IF_ERROR(check_clock(hello.unix_ms, options_.clock->unix_ms()));
+  COX_RETURN_IF_ERROR(check_clock(hello, options_.clock->unix_ms()));
   return options_.admit(hello.from, hello.data_id);
 }
 
