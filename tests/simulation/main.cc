@@ -104,7 +104,8 @@ int run_mutants(std::uint64_t from, std::uint64_t count, unsigned jobs, const st
     int status = 0;
     if (wait(&status) <= 0) return;
     --running;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) ++missed;
+    // A crash without a word is no finding.
+    if (!WIFEXITED(status) || WEXITSTATUS(status) == 0) ++missed;
   };
   for (int i = 1; i < static_cast<int>(raft::Mutant::kCount); ++i) {
     const auto mutant = static_cast<raft::Mutant>(i);

@@ -327,7 +327,8 @@ bool Member::write(std::size_t operation, const store::Txn& txn, std::string val
   if (!up() || busy()) return false;
   work([&] {
     std::vector<store::Member::Proposal> batch;
-    batch.push_back({store::encode_txn(txn), [this, operation, value](Result<store::TxnResult> result) {
+    batch.push_back({store::encode_txn(txn),
+                     [this, operation, value, ops = txn.ops.size()](Result<store::TxnResult> result) {
                        if (!result.ok()) {
                          // Of what is not known the client hears nothing.
                          if (result.error().code != ErrorCode::kDeadlineExceeded)
@@ -337,6 +338,9 @@ bool Member::write(std::size_t operation, const store::Txn& txn, std::string val
                        if (!member_->damage().empty())
                          fail("damage is not served",
                               "member " + std::to_string(id_) + " answers for a write");
+                       if (result->succeeded && result->entries.size() != ops)
+                         fail("exactly once", "member " + std::to_string(id_) +
+                                                  " answers a write with the outcome of another one");
                        const bool wrote = result->succeeded && result->entries.front() != nullptr;
                        outside_.finished(operation, true, result->revision, wrote, value);
                      }});
