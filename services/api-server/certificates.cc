@@ -14,19 +14,6 @@
 namespace coxswain::apiserver {
 namespace {
 
-Result<void> make_dirs(const std::string& data_dir) {
-  for (const char* name : {"", "/pki", "/kubeconfig"}) {
-    std::error_code error;
-    std::filesystem::create_directories(data_dir + name, error);
-    if (error) {
-      return make_error(ErrorCode::kIo, "cannot make " + data_dir + name + ": " + error.message() +
-                                            "; choose a writable --data-dir");
-    }
-    std::filesystem::permissions(data_dir + name, std::filesystem::perms::owner_all, error);
-  }
-  return {};
-}
-
 // Whether the file leads to this server as this user. Such a file is left alone: its owner may have chosen a
 // namespace or added contexts, and readers never see it change for nothing.
 bool still_right(const std::string& path, const kubeconfig::Config& wanted) {
@@ -66,6 +53,19 @@ void add_name(const std::string& host, pki::CertificateRequest* request) {
 
 }  // namespace
 
+Result<void> make_data_dir(const std::string& data_dir) {
+  for (const char* name : {"", "/pki", "/kubeconfig"}) {
+    std::error_code error;
+    std::filesystem::create_directories(data_dir + name, error);
+    if (error) {
+      return make_error(ErrorCode::kIo, "cannot make " + data_dir + name + ": " + error.message() +
+                                            "; choose a writable --data-dir");
+    }
+    std::filesystem::permissions(data_dir + name, std::filesystem::perms::owner_all, error);
+  }
+  return {};
+}
+
 Result<Endpoint> parse_control_plane_endpoint(const std::string& text, std::uint16_t default_port) {
   const std::size_t colon = text.find(':');
   Endpoint out{to_lower(text.substr(0, colon)), default_port};
@@ -89,8 +89,8 @@ std::string host_name() {
   return to_lower(name);
 }
 
-Result<ServerCertificates> ensure_cluster_certificates(const CertificateOptions& options) {
-  COX_RETURN_IF_ERROR(make_dirs(options.data_dir));
+Result<ServerCertificates> ensure_server_certificates(const CertificateOptions& options) {
+  COX_RETURN_IF_ERROR(make_data_dir(options.data_dir));
   const std::string dir = options.data_dir + "/pki";
   const std::int64_t now = system_clock().unix_ms();
   ServerCertificates out;
@@ -124,19 +124,23 @@ Result<ServerCertificates> ensure_cluster_certificates(const CertificateOptions&
     const std::string name = "store-member-" + std::to_string(options.member_id);
     COX_ASSIGN_OR_RETURN(out.store_member, pki::ensure_certificate(dir, name, out.ca, member, now));
   }
-  COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "admin", "kubernetes-admin", {"system:masters"}));
-  COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "scheduler", "system:kube-scheduler", {}));
-  COX_RETURN_IF_ERROR(
-      ensure_user(options, out.ca, "controller-manager", "system:kube-controller-manager", {}));
-  COX_RETURN_IF_ERROR(ensure_user(options, out.ca, "kube-proxy", "system:kube-proxy", {}));
-  COX_RETURN_IF_ERROR(
-      ensure_node_certificates(options, host_name(), {"127.0.0.1", options.advertise_address}));
   return out;
+}
+
+Result<void> ensure_users(const CertificateOptions& options) {
+  COX_RETURN_IF_ERROR(make_data_dir(options.data_dir));
+  COX_ASSIGN_OR_RETURN(const pki::KeyPair ca,
+                       pki::ensure_ca(options.data_dir + "/pki", system_clock().unix_ms()));
+  COX_RETURN_IF_ERROR(ensure_user(options, ca, "admin", "kubernetes-admin", {"system:masters"}));
+  COX_RETURN_IF_ERROR(ensure_user(options, ca, "scheduler", "system:kube-scheduler", {}));
+  COX_RETURN_IF_ERROR(ensure_user(options, ca, "controller-manager", "system:kube-controller-manager", {}));
+  COX_RETURN_IF_ERROR(ensure_user(options, ca, "kube-proxy", "system:kube-proxy", {}));
+  return ensure_node_certificates(options, host_name(), {"127.0.0.1", options.advertise_address});
 }
 
 Result<void> ensure_node_certificates(const CertificateOptions& options, const std::string& node_name,
                                       const std::vector<std::string>& ip_addresses) {
-  COX_RETURN_IF_ERROR(make_dirs(options.data_dir));
+  COX_RETURN_IF_ERROR(make_data_dir(options.data_dir));
   const std::string dir = options.data_dir + "/pki";
   const std::int64_t now = system_clock().unix_ms();
   COX_ASSIGN_OR_RETURN(const pki::KeyPair ca, pki::ensure_ca(dir, now));

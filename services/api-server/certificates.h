@@ -36,9 +36,15 @@ struct ServerCertificates {
   pki::KeyPair store_member;  // of a member
 };
 
-// D/pki/{ca,apiserver,apiserver-kubelet-client}, D/kubeconfig/{admin,scheduler,controller-manager,
-// kube-proxy}.conf and what this host's kubelet needs.
-Result<ServerCertificates> ensure_cluster_certificates(const CertificateOptions& options);
+// D, D/pki and D/kubeconfig, for their owner alone.
+Result<void> make_data_dir(const std::string& data_dir);
+
+// What this server needs: D/pki/{ca,apiserver,apiserver-kubelet-client,store-member-N}.
+Result<ServerCertificates> ensure_server_certificates(const CertificateOptions& options);
+
+// What leads others to it: D/kubeconfig/{admin,scheduler,controller-manager,kube-proxy}.conf and what this
+// host's kubelet needs.
+Result<void> ensure_users(const CertificateOptions& options);
 
 // D/pki/kubelet-NAME.{crt,key} (serving) and D/kubeconfig/kubelet-NAME.conf.
 Result<void> ensure_node_certificates(const CertificateOptions& options, const std::string& node_name,

@@ -16,6 +16,7 @@
 #include "libs/http/server.h"
 #include "libs/registry/cluster/service_addresses.h"
 #include "libs/registry/registry.h"
+#include "libs/store/env/env.h"
 #include "libs/store/open.h"
 #include "services/api-server/certificates.h"
 #include "services/api-server/open_store.h"
@@ -157,8 +158,8 @@ Result<void> issue_cluster(const ServerOptions& options) {
   COX_RETURN_IF_ERROR(cluster_settings(options));
   COX_ASSIGN_OR_RETURN(const CertificateOptions certificates,
                        certificate_options(options, advertised(options)));
-  COX_RETURN_IF_ERROR(ensure_cluster_certificates(certificates));
-  return {};
+  COX_RETURN_IF_ERROR(ensure_server_certificates(certificates));
+  return ensure_users(certificates);
 }
 
 Result<void> issue_node(const ServerOptions& options, const std::string& name, std::vector<std::string> ips) {
@@ -175,8 +176,10 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
           1 << 20);  // else 128 KiB, now: a group of writes would be mapped and unmapped anew
   COX_ASSIGN_OR_RETURN(const registry::ClusterSettings settings, cluster_settings(options));
   const std::string advertise = advertised(options);
+  COX_RETURN_IF_ERROR(make_data_dir(options.data_dir));
+  COX_ASSIGN_OR_RETURN(const auto lock, store::posix_env().lock(options.data_dir + "/LOCK"));
   COX_ASSIGN_OR_RETURN(const CertificateOptions wanted, certificate_options(options, advertise));
-  COX_ASSIGN_OR_RETURN(ServerCertificates certificates, ensure_cluster_certificates(wanted));
+  COX_ASSIGN_OR_RETURN(ServerCertificates certificates, ensure_server_certificates(wanted));
   COX_ASSIGN_OR_RETURN(std::unique_ptr<store::Store> store, open_store(options, certificates, advertise));
 
   registry::Options registry_options;
@@ -211,12 +214,11 @@ Result<void> run(const ServerOptions& options, const std::function<void()>& wait
                          exchange->respond(std::move(starting));
                        }));
   registry_options.advertise_port = server->port();
-  if (options.port == 0) {
-    ServerOptions real = options;
-    real.port = server->port();
-    COX_ASSIGN_OR_RETURN(const CertificateOptions known, certificate_options(real, advertise));
-    COX_RETURN_IF_ERROR(ensure_cluster_certificates(known));
-  }
+  // Nobody is led here by a server that was refused its store or its port.
+  ServerOptions real = options;
+  real.port = server->port();
+  COX_ASSIGN_OR_RETURN(const CertificateOptions users, certificate_options(real, advertise));
+  COX_RETURN_IF_ERROR(ensure_users(users));
   registry = std::make_unique<registry::Registry>(*store, registry_options);
   gate.store(registry.get(), std::memory_order_release);
   const Result<void> started = start_and_wait(options, *registry, advertise, *server, wait_for_stop);

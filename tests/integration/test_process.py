@@ -14,7 +14,9 @@ def one_line(code, lines, *words):
 
 def test_wrong_starts(s):
     one_line(*s.run_once(port=s.port), str(s.port), "in use")
+    before = {p: p.read_bytes() for p in s.data.rglob("*") if p.is_file() and "store" not in p.parts}
     one_line(*s.run_once(data=s.data), "another process")
+    equal([p.name for p, was in before.items() if p.read_bytes() != was], [], "files that it changed")
     blocked = s.home / "file"
     blocked.write_text("")
     one_line(*s.run_once(data=blocked / "data"), "--data-dir")
