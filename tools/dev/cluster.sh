@@ -156,7 +156,7 @@ cluster_up() {
     stage "$name"
     case "$name" in api-server-*) group_join "$name" ;; esac
     daemon_start "$name"
-    case "$name" in api-server-*) wait_for 60 group_promote "$name" || fail "$name got no vote; see coxctl store status" ;; esac
+    case "$name" in api-server-*) wait_for 60 group_promote "$name" || fail "$(why_no_vote "$name")" ;; esac
   done
   stage "example: guestbook"
   example_up

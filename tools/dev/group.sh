@@ -61,6 +61,14 @@ group_join() {
   mv "$dir/member.new" "$dir/member"
 }
 
+why_no_vote() {  # NAME
+  if coxctl store member list 2>/dev/null | awk -v name="$1" '$2 == name { role = $3 } END { exit role != "removed" }'; then
+    say "$1 was removed from the group, for good: delete $(api_server_dir "$1"), then run ./dev up again"
+  else
+    say "$1 got no vote; see coxctl store status"
+  fi
+}
+
 # group_promote NAME: a vote for who has caught up.
 group_promote() {
   local id
