@@ -10,7 +10,6 @@
 #include <CLI/CLI.hpp>
 
 #include "libs/common/base/strings.h"
-#include "libs/common/kubeconfig/kubeconfig.h"
 #include "tests/bench/connection.h"
 
 namespace {
@@ -169,15 +168,7 @@ int main(int argc, char** argv) {
   app.add_option("--watchers", options.watchers, "Watchers of one object")->capture_default_str();
   app.add_flag("--fill-only", options.fill_only, "Only create the pods");
   CLI11_PARSE(app, argc, argv);
-  const auto config = kubeconfig::load(options.kubeconfig);
-  if (!config.ok()) {
-    std::fprintf(stderr, "%s\n", config.error().message.c_str());
-    return 1;
-  }
-  Target target;
-  target.port = static_cast<std::uint16_t>(
-      parse_uint64(config->server.substr(config->server.rfind(':') + 1)).value_or(6443));
-  target.context = make_context(config->certificate_pem, config->key_pem, config->ca_pem);
+  const Target target = target_of(options.kubeconfig);
   if (options.fill_only) {
     fill_pods(target, options);
     return 0;

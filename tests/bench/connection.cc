@@ -11,6 +11,7 @@
 #include <cstdlib>
 
 #include "libs/common/base/strings.h"
+#include "libs/common/kubeconfig/kubeconfig.h"
 
 namespace coxswain::bench {
 namespace {
@@ -139,6 +140,19 @@ bool Connection::drain(std::string* out) {
     if (n <= 0) return SSL_get_error(ssl_, n) == SSL_ERROR_WANT_READ;
     out->append(data, static_cast<std::size_t>(n));
   }
+}
+
+Target target_of(const std::string& kubeconfig_path) {
+  const auto config = kubeconfig::load(kubeconfig_path);
+  if (!config.ok()) {
+    std::fprintf(stderr, "%s\n", config.error().message.c_str());
+    std::exit(1);
+  }
+  Target target;
+  target.port = static_cast<std::uint16_t>(
+      parse_uint64(config->server.substr(config->server.rfind(':') + 1)).value_or(6443));
+  target.context = make_context(config->certificate_pem, config->key_pem, config->ca_pem);
+  return target;
 }
 
 }  // namespace coxswain::bench

@@ -47,6 +47,8 @@ class Connection {
 // A context with the client certificate of a kubeconfig's user.
 SSL_CTX* make_context(const std::string& certificate_pem, const std::string& key_pem,
                       const std::string& ca_pem);
+// The server and the user of a kubeconfig file.
+Target target_of(const std::string& kubeconfig_path);
 std::string prepare(std::string_view method, std::string_view target, std::string_view body = {},
                     std::string_view content_type = "application/json");
 

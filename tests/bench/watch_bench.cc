@@ -17,7 +17,6 @@
 #include <CLI/CLI.hpp>
 
 #include "libs/common/base/strings.h"
-#include "libs/common/kubeconfig/kubeconfig.h"
 #include "tests/bench/connection.h"
 
 namespace {
@@ -333,12 +332,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   if (options.measured() < options.objects || options.stuck < 1 || options.rounds < 1)
     fail("too few watchers");
-  const auto config = kubeconfig::load(options.kubeconfig);
-  if (!config.ok()) fail(config.error().message);
-  Target target;
-  target.port = static_cast<std::uint16_t>(
-      parse_uint64(config->server.substr(config->server.rfind(':') + 1)).value_or(6443));
-  target.context = make_context(config->certificate_pem, config->key_pem, config->ca_pem);
+  const Target target = target_of(options.kubeconfig);
   run(target, options);
   return 0;
 }

@@ -13,7 +13,6 @@
 #include <CLI/CLI.hpp>
 
 #include "libs/common/base/strings.h"
-#include "libs/common/kubeconfig/kubeconfig.h"
 #include "tests/bench/connection.h"
 
 namespace {
@@ -139,12 +138,7 @@ int main(int argc, char** argv) {
   app.add_option("--bytes", options.bytes, "Of a value")->capture_default_str();
   app.add_option("--fill", options.fill, "Write so many objects, once")->capture_default_str();
   CLI11_PARSE(app, argc, argv);
-  const auto config = kubeconfig::load(options.kubeconfig);
-  if (!config.ok()) fail(config.error().message);
-  Target target;
-  target.port = static_cast<std::uint16_t>(
-      parse_uint64(config->server.substr(config->server.rfind(':') + 1)).value_or(6443));
-  target.context = make_context(config->certificate_pem, config->key_pem, config->ca_pem);
+  const Target target = target_of(options.kubeconfig);
   options.fill > 0 ? fill(target, options) : write(target, options);
   return 0;
 }

@@ -195,7 +195,7 @@ Result<void> SnapshotDecoder::read_entries(std::string_view payload) {
     if (!sane) return damaged("an entry makes no sense");
     if (key <= last_key_) return damaged("its keys are out of order");
     last_key_.assign(key);
-    const auto entry = make_entry(std::string(key), std::string(value), created, modified, version);
+    const auto entry = make_entry(key, value, created, modified, version);
     state_.add(*entry);
     ++count_;
     if (visitor_.entry) COX_RETURN_IF_ERROR(visitor_.entry(entry));

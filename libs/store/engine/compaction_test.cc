@@ -3,13 +3,13 @@
 #include <rocksdb/db.h>
 
 #include <chrono>
-#include <fstream>
 #include <map>
 #include <random>
 #include <thread>
 
 #include <catch2/catch.hpp>
 
+#include "libs/store/bench/machine.h"
 #include "libs/store/conformance/stores.h"
 #include "libs/store/engine/engine.h"
 
@@ -17,17 +17,6 @@ namespace coxswain::store::testing {
 namespace {
 
 using Rows = std::map<std::string, std::string>;
-
-// That do not compress: pieces of one pool.
-std::string bytes_of(std::uint64_t n, std::size_t size) {
-  static const std::string pool = [] {
-    std::mt19937_64 random(1);
-    std::string out(4u << 20, '\0');
-    for (char& c : out) c = static_cast<char>(random());
-    return out;
-  }();
-  return pool.substr(n % (pool.size() - size), size);
-}
 
 std::string key_of(std::uint64_t n) { return "key-" + std::to_string(1'000'000'000 + n); }
 
@@ -120,21 +109,12 @@ TEST_CASE("RocksDB: a directory whose versions were compacted by levels is read 
   }
 }
 
-std::uint64_t written_bytes() {
-  std::ifstream io("/proc/self/io");
-  std::string name;
-  std::uint64_t value = 0;
-  while (io >> name >> value)
-    if (name == "write_bytes:") return value;
-  return 0;
-}
-
 // Until RocksDB has nothing more to merge.
 std::uint64_t settled_bytes() {
-  for (std::uint64_t before = written_bytes();;) {
+  for (std::uint64_t before = bench::written_bytes();;) {
     std::this_thread::sleep_for(std::chrono::milliseconds(700));
-    if (const std::uint64_t now = written_bytes(); now == before) return now;
-    before = written_bytes();
+    if (const std::uint64_t now = bench::written_bytes(); now == before) return now;
+    before = bench::written_bytes();
   }
 }
 
@@ -142,13 +122,13 @@ TEST_CASE("RocksDB: a version is flushed, and merged about once more") {
   const TempDir dir;
   const auto engine = open(dir.path() + "/state");
   std::mt19937_64 random(1);
-  const std::uint64_t before = written_bytes();
+  const std::uint64_t before = bench::written_bytes();
   std::uint64_t put = 0;
   constexpr std::uint64_t kTotal = 250u << 20;  // some thirty flushes
   while (put < kTotal) {
     EngineBatch batch;
     for (int i = 0; i < 1000; ++i) {
-      std::string value = bytes_of(random(), 1000);
+      std::string value = bench::value_of(1000, random());
       put += value.size();
       batch.push_back({Family::kVersions, key_of(random() % 1'000'000'000), std::move(value)});
     }

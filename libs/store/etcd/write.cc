@@ -102,12 +102,11 @@ struct Words {
   }
 };
 
-EventPtr deletion(std::string key, const Words& words, EntryPtr previous, Revision revision) {
+EventPtr deletion(const std::string& key, const Words& words, EntryPtr previous, Revision revision) {
   const auto said = words.by_key.find(key);
-  std::string value = said == words.by_key.end() ? "" : said->second;
-  return std::make_shared<const Event>(Event{Event::Type::kDelete,
-                                             make_entry(std::move(key), std::move(value), 0, revision, 0),
-                                             std::move(previous), revision});
+  const std::string_view value = said == words.by_key.end() ? std::string_view() : said->second;
+  return std::make_shared<const Event>(
+      Event{Event::Type::kDelete, make_entry(key, value, 0, revision, 0), std::move(previous), revision});
 }
 
 }  // namespace

@@ -206,7 +206,7 @@ class ModelStore : public Store {
     if (op.splice_at != kNoSplice) value.insert(op.splice_at, std::to_string(next));
     const Revision created = !put ? 0 : previous != nullptr ? previous->create_revision : next;
     const std::int64_t version = !put ? 0 : previous != nullptr ? previous->version + 1 : 1;
-    auto entry = make_entry(op.key, std::move(value), created, next, version);
+    auto entry = make_entry(op.key, value, created, next, version);
     state_->versions[op.key].push_back(entry);
     state_->events.push_back(std::make_shared<const Event>(
         Event{put ? Event::Type::kPut : Event::Type::kDelete, entry, std::move(previous), next}));

@@ -57,7 +57,7 @@ Result<EntryPtr> parse_version(const VersionKey& at, std::string_view bytes) {
   const auto created = static_cast<Revision>(in.varint());
   const auto number = static_cast<std::int64_t>(in.varint());
   if (!in.ok() || at.key.empty()) return damaged("a version row cannot be read");
-  return EntryPtr(make_entry(std::string(at.key), std::string(in.rest()), created, at.revision, number));
+  return make_entry(at.key, in.rest(), created, at.revision, number);
 }
 
 bool is_tombstone(std::string_view value) {
