@@ -123,9 +123,9 @@ void StatesComing::broke(State state) {
   changed_.notify_all();
 }
 
-void StatesComing::ended() {
+void StatesComing::ended(std::uint64_t transfer) {
   const std::lock_guard lock(mutex_);
-  active_ = 0;
+  if (active_ == transfer) active_ = 0;  // another one may have begun since
   changed_.notify_all();
 }
 

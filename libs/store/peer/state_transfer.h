@@ -67,9 +67,9 @@ class StatesComing {
   // What there is of this transfer, or a new one. Waits a while for a connection that is about to break.
   Result<State> begin(raft::MemberId from, std::uint64_t transfer, Transport::Receiver& receiver,
                       std::int64_t patience_ms);
-  void broke(State state);  // to be gone on with, for a minute
-  void ended();             // whole, or given up
-  void expire();            // now and then
+  void broke(State state);             // to be gone on with, for a minute
+  void ended(std::uint64_t transfer);  // whole, or given up
+  void expire();                       // now and then
   void clear();
 
  private:

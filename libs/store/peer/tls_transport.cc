@@ -483,7 +483,7 @@ Result<void> TlsTransportImpl::take_rows(TlsStream& stream, raft::Message messag
   }
   if (received.ok()) receiver_->receive_state(std::move(message), std::move(state.copy));
   state.copy.reset();
-  coming_.ended();
+  coming_.ended(state.transfer);
   COX_RETURN_IF_ERROR(stream.write(frame(encode_answer(said(received)))));
   return received;
 }
