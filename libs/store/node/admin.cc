@@ -227,7 +227,7 @@ void Node::lead_members(const MemberList& list) {
     if (id == self_.id) return MemberProgress{true, true};
     const auto it = raft.progress().find(id);
     if (it == raft.progress().end()) return MemberProgress{};
-    return MemberProgress{it->second.recently_active, it->second.match() + kCaughtUp >= raft.last_index()};
+    return MemberProgress{it->second.recently_active(), it->second.match() + kCaughtUp >= raft.last_index()};
   });
   if (!change.has_value()) return;
   if (change->kind == raft::Change::Kind::kRemove && change->id == self_.id) return member_.hand_over();

@@ -254,7 +254,7 @@ void Member::transfer(raft::MemberId to) {
   if (to == raft::kNobody) {
     std::pair<bool, raft::Index> best{false, 0};  // who has been heard of, then who has most
     for (const auto& [id, progress] : raft_->progress()) {
-      const std::pair found{progress.recently_active, progress.match()};
+      const std::pair found{progress.recently_active(), progress.match()};
       if (!raft_->configuration().is_voter(id) || found < best) continue;
       to = id;
       best = found;

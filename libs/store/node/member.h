@@ -46,7 +46,7 @@ struct MemberOptions {
   std::size_t checkpoint_log_bytes = 32u << 20;
   raft::Index keep_entries = 0;                    // that the state has, for members that are behind...
   std::uint64_t keep_log_bytes = 256u << 20;       // ...unless the log has more than that
-  std::uint64_t keep_bytes_for_copy = 4ull << 30;  // of log, at most, until who takes a state goes on from it
+  std::uint64_t keep_bytes_for_copy = 4ull << 30;  // of log, or twice the state, for who takes a state
   std::uint64_t incarnation = 0;    // of this process: no other has it, later ones have greater ones
   int patience_ticks = 100;         // whoever waits longer for a quorum is told that it may be in vain
   std::int64_t check_ms = 5000;     // members compare their states as often as that, if something happened

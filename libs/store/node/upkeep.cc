@@ -118,19 +118,12 @@ void Member::checkpoint() {
   host_.flush_engine();
 }
 
-// Everything behind this. While a state is on its way others write on: if the log behind it were gone when it
-// has arrived, that member would need another state, and so on for as long as they write.
+// As long as there is room. The larger the state, the more is written while it is copied.
 raft::Index Member::needed_by_others() const {
-  raft::Index needed = raft_->last_index();
-  if (health_ != Health::kServing || log_->disk_bytes() > options_.keep_bytes_for_copy) return needed;
-  for (const auto& [id, progress] : raft_->progress()) {
-    if (!progress.took_snapshot()) continue;
-    if (progress.state() == raft::Progress::State::kSnapshot)
-      needed = std::min(needed, progress.pending_snapshot());
-    else if (progress.state() == raft::Progress::State::kReplicate || progress.recently_active)
-      needed = std::min(needed, progress.match());
-  }
-  return needed;
+  const auto state_bytes = static_cast<std::uint64_t>(options_.engine->disk_bytes());
+  const std::uint64_t most = std::max(options_.keep_bytes_for_copy, 2 * state_bytes);
+  const bool room = health_ == Health::kServing && log_->disk_bytes() <= most;
+  return room ? raft_->needed_by_others() : raft_->last_index();
 }
 
 void Member::flushed(Result<void> outcome) {

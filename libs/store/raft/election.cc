@@ -115,10 +115,10 @@ void Raft::check_quorum() {
   const Vote alive = count_votes(configuration_, [this](MemberId id) -> std::optional<bool> {
     if (id == options_.id) return true;
     const auto it = progress_.find(id);
-    return it != progress_.end() && it->second.recently_active;
+    return it != progress_.end() && it->second.recently_active();
   });
   if (alive != Vote::kWon) return become_follower(term_, kNobody);
-  for (auto& [id, progress] : progress_) progress.recently_active = false;
+  for (auto& [id, progress] : progress_) progress.end_round();
 }
 
 Outcome Raft::transfer_leadership(MemberId to) {

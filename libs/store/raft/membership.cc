@@ -31,7 +31,7 @@ void Raft::sync_progress() {
   for (const MemberId id : members) {
     if (id == options_.id || progress_.count(id) > 0) continue;
     Progress& fresh = progress_.emplace(id, Progress(options_.flow, log_.last() + 1)).first->second;
-    fresh.recently_active = true;  // a newcomer gets one election time-out before it counts as gone
+    fresh.heard_of();  // a newcomer gets one election time-out before it counts as gone
   }
 }
 

@@ -40,7 +40,21 @@ void Progress::become_snapshot(Index index) {
   become_probe();
   state_ = State::kSnapshot;
   pending_snapshot_ = index;
-  took_snapshot_ = true;
+  if (index == 0) return;
+  snapshot_index_ = index;
+  settling_ = true;
+}
+
+std::optional<Index> Progress::needs_log_from() const {
+  if (snapshot_index_ == 0) return std::nullopt;
+  if (state_ == State::kSnapshot) return pending_snapshot_;
+  if (silent_rounds_ > (settling_ ? kMostSilentRounds : 1)) return std::nullopt;
+  return std::max(match_, snapshot_index_);
+}
+
+void Progress::end_round() {
+  silent_rounds_ = recently_active_ ? 0 : silent_rounds_ + 1;
+  recently_active_ = false;
 }
 
 void Progress::sent(Index last, std::size_t bytes) {

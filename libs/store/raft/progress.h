@@ -4,11 +4,16 @@
 
 #include <cstddef>
 #include <deque>
+#include <optional>
 #include <utility>
 
 #include "libs/store/raft/types.h"
 
 namespace coxswain::store::raft {
+
+// Whoever takes a snapshot says nothing while it loads it. After so many checks of the quorum (one in each
+// election time-out: ten minutes with 1 s) it counts as gone.
+inline constexpr int kMostSilentRounds = 600;
 
 struct FlowLimits {
   std::size_t inflight_messages = 256;
@@ -29,8 +34,10 @@ class Progress {
   Index match() const { return match_; }
   Index next() const { return next_; }
   Index pending_snapshot() const { return pending_snapshot_; }
-  bool took_snapshot() const { return took_snapshot_; }  // was sent one, in this term
-  bool recently_active = false;  // since the last check of the quorum
+  bool recently_active() const { return recently_active_; }  // since the last check of the quorum
+  // From here on it needs the log, because it takes a snapshot and must go on behind it; none: it does not,
+  // or it has been silent for too long.
+  std::optional<Index> needs_log_from() const;
 
   bool paused() const;
   bool full() const;
@@ -47,6 +54,9 @@ class Progress {
   bool retreat(Index refused, Index hint);
   // Any sign of life ends the wait of a probe, and lets one message into a full window.
   void resume();
+  void heard_of() { recently_active_ = true; }
+  void caught_up() { settling_ = false; }  // everything that there is was sent
+  void end_round();                        // the quorum was checked
 
  private:
   void free_up_to(Index index);
@@ -56,7 +66,10 @@ class Progress {
   Index match_ = 0;
   Index next_;
   Index pending_snapshot_ = 0;
-  bool took_snapshot_ = false;
+  Index snapshot_index_ = 0;  // of the last one that was sent, in this term; 0: none was
+  bool settling_ = false;     // it took one, and has not caught up since
+  bool recently_active_ = false;
+  int silent_rounds_ = 0;
   bool probe_sent_ = false;
   std::deque<std::pair<Index, std::size_t>> inflight_;  // last index and bytes of each message
   std::size_t inflight_bytes_ = 0;

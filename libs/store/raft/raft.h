@@ -99,6 +99,7 @@ class Raft {
   const Configuration& configuration() const { return configuration_; }
   const std::map<MemberId, Progress>& progress() const { return progress_; }  // the leader's
   const Log& log() const { return log_; }
+  Index needed_by_others() const;  // the leader's: those who take a state of it need the log from here on
   // True: the log lacks what this member once said it has. It must not go on.
   bool forgot() const { return forgot_; }
 

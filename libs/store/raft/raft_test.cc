@@ -437,6 +437,45 @@ expect 3 commit 3
   });
 }
 
+TEST_CASE("the log behind a state is kept for its new owner while that one, silent, loads it") {
+  const std::string sent = R"(
+group 1,2,3
+start
+campaign 1
+deliver
+cut 3
+propose 1 a
+deliver
+expect 1 keeps 2             # everything may go
+compact 1 2
+heal
+tick 1
+deliver 1->3
+deliver 3->1
+deliver 1->3
+deliver 3->1
+expect sent 1->3 Snapshot snapshot=2
+propose 1 b
+propose 1 c
+cut 3
+deliver
+expect 1 commit 4
+expect 1 keeps 2
+)";
+  const auto silence = [](int rounds) {
+    std::string out;
+    for (int i = 0; i < rounds; ++i) out += "tick 1 5\ndeliver\ntick 1 5\ndeliver\n";
+    return out + "expect 1 leader\n";
+  };
+  // It comes to itself, goes on from the log, and is like any other then: gone as soon as it is silent.
+  const std::string loaded = "heal\ntick 1\ndeliver\nexpect 3 values a,b,c\nexpect 1 keeps 4\n" +
+                             std::string("cut 3\npropose 1 d\ndeliver\n");
+  CHECK(play(sent + "arrived 1 3\n" + silence(3) + "expect 1 keeps 2\n") == "");
+  CHECK(play(sent + "arrived 1 3 no\n" + silence(3) + "expect 1 keeps 2\n") == "");  // the rest of it follows
+  CHECK(play(sent + "arrived 1 3\n" + silence(kMostSilentRounds + 2) + "expect 1 keeps 4\n") == "");
+  CHECK(play(sent + "arrived 1 3 no\n" + loaded + silence(3) + "expect 1 keeps 5\n") == "");
+}
+
 TEST_CASE("reads") {
   play_all({
       {"§6.4: a read waits for a quorum that confirms the leader after it came", R"(

@@ -72,7 +72,7 @@ bool Raft::send_append(MemberId to, bool even_if_empty) {
 }
 
 bool Raft::send_snapshot(MemberId to, Progress* progress) {
-  if (!progress->recently_active) return false;  // nobody there to take it
+  if (!progress->recently_active()) return false;  // nobody there to take it
   std::optional<Snapshot> snapshot = log_.newest_snapshot();
   if (!snapshot.has_value()) return false;
   progress->become_snapshot(snapshot->index);
@@ -126,7 +126,7 @@ void Raft::handle_append_reply(const Message& m) {
   const auto it = progress_.find(m.from);
   if (it == progress_.end()) return;
   Progress& progress = it->second;
-  progress.recently_active = true;
+  progress.heard_of();
   if (m.reject) {
     Index hint = m.hint;
     // Skip everything of ours that is newer than what the follower has there: one step per term, not per
@@ -150,6 +150,7 @@ void Raft::handle_append_reply(const Message& m) {
     send_append(m.from, true);
   }
   fill(m.from);
+  if (progress.state() == Progress::State::kReplicate && progress.next() > log_.last()) progress.caught_up();
   if (m.from == transferee_ && progress.match() == log_.last()) {
     Message now;
     now.kind = MessageKind::kTimeoutNow;
@@ -162,7 +163,7 @@ void Raft::handle_heartbeat_reply(const Message& m) {
   const auto it = progress_.find(m.from);
   if (it == progress_.end()) return;
   Progress& progress = it->second;
-  progress.recently_active = true;
+  progress.heard_of();
   progress.resume();
   // Lost appends show here: an empty one is refused, and the back-off finds where to go on.
   if (progress.match() < log_.last()) send_append(m.from, true);
@@ -173,6 +174,15 @@ void Raft::report_unreachable(MemberId id) {
   if (role_ == Role::kFollower && id == leader_) return on_lost_leader();
   const auto it = progress_.find(id);
   if (it != progress_.end() && it->second.state() == Progress::State::kReplicate) it->second.become_probe();
+}
+
+// While a state is on its way others write on: if the log behind it were gone when it has arrived, that
+// member would need another state, and so on for as long as they write.
+Index Raft::needed_by_others() const {
+  Index needed = log_.last();
+  for (const auto& [id, progress] : progress_)
+    needed = std::min(needed, progress.needs_log_from().value_or(needed));
+  return needed;
 }
 
 void Raft::report_snapshot(MemberId id, bool arrived) {

@@ -257,6 +257,7 @@ std::string Play::expect(const Words& words) {
   if (what == "term") return compare(wanted, std::to_string(raft.term()));
   if (what == "of") return compare(wanted, std::to_string(raft.leader()));  // whom it follows; 0: nobody
   if (what == "commit") return compare(wanted, std::to_string(raft.committed()));
+  if (what == "keeps") return compare(wanted, std::to_string(raft.needed_by_others()));
   if (what == "values") return compare(wanted, join(member.disk.values, ","));
   if (what == "members") return compare(wanted, text(raft.configuration()));
   std::vector<std::string> list;
@@ -358,7 +359,7 @@ bool Play::network(const Words& words) {
 bool Play::ask(const Words& words) {
   const std::string& command = words[0];
   static const std::set<std::string> commands = {"campaign", "tick", "propose", "change",
-                                                 "transfer", "read", "lost"};
+                                                 "transfer", "read", "lost",    "arrived"};
   if (commands.count(command) == 0) return false;
   const MemberId id = number(words[1]);
   Raft& raft = *at(words[1]).raft;
@@ -386,6 +387,8 @@ bool Play::ask(const Words& words) {
     outcome_ = raft.transfer_leadership(number(words[2]));
   } else if (command == "lost") {  // lost ID OTHER: its connection with the other one broke
     raft.report_unreachable(number(words[2]));
+  } else if (command == "arrived") {  // arrived ID OTHER [no]: the state that was sent to the other one
+    raft.report_snapshot(number(words[2]), words.size() == 3);
   } else {  // read ID CONTEXT
     outcome_ = raft.read_index(number(words[2]));
   }
