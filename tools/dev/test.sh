@@ -20,7 +20,7 @@ test_sanitized() {
     -DCOXSWAIN_SANITIZE="$kind"
   build_run "$dir" coxswain_unit_tests
   [ -z "$build_only" ] || return 0
-  TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" \
+  TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1 suppressions='$COXSWAIN_ROOT/tools/dev/tsan-suppressions.txt'" \
   ASAN_OPTIONS="detect_stack_use_after_return=1" \
     ctest --test-dir "$dir" --parallel "$(nproc)" --output-on-failure --no-tests=error -L unit --timeout 600 "$@"
 }

@@ -15,14 +15,6 @@
 #include "libs/store/engine/engine.h"
 #include "libs/store/env/env.h"
 
-#if defined(__SANITIZE_THREAD__)
-// Debian's RocksDB and OpenSSL are not instrumented: TSan cannot see their atomics and takes them for races.
-extern "C" const char* __tsan_default_suppressions();
-extern "C" const char* __tsan_default_suppressions() {
-  return "race:librocksdb\nrace:libcrypto\nrace:libssl\n";
-}
-#endif
-
 namespace coxswain::store {
 namespace {
 
