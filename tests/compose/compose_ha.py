@@ -63,12 +63,8 @@ class ControlPlane:
 
     def prepare(self):
         """The base, and a tree from which `up` builds the image with programs that are compiled already."""
-        run(ROOT / "docker/make-base", "--load", self.home / "base.tar", "--name", BASE)
+        run(ROOT / "docker/make-base", "--load", self.home.parent / "base.tar", "--name", BASE)
         context, more = self.home / "tree", self.home / "more.yaml"
-        if context.exists():
-            run("docker", "rmi", IMAGE)
-            shutil.rmtree(context)
-            os.environ.pop("COXSWAIN_MEMBER_2")
         shutil.copytree(ROOT / "docker", context / "docker")
         shutil.copytree(ROOT / "tools/dev", context / "tools/dev")
         (context / "bin").mkdir()
@@ -272,7 +268,7 @@ def show_logs(plane):
         print(f"no logs: {error}")
 
 
-def try_all(build_dir, home, command):
+def inside(build_dir, home, command):
     print(f"  {run(*command, 'version').splitlines()[0]}", flush=True)
     plane = ControlPlane(build_dir, home, command)
     plane.prepare()
@@ -284,18 +280,20 @@ def try_all(build_dir, home, command):
             except (Failure, OSError, subprocess.TimeoutExpired) as failure:
                 show_logs(plane)
                 print(f"  FAIL  {name} ({time.monotonic() - started:.1f} s): {failure}", flush=True)
-                return False
+                return 1
             print(f"  ok    {name} ({time.monotonic() - started:.1f} s)", flush=True)
-    return True
+    return 0
 
 
-def inside(build_dir, home):
-    return 0 if all(try_all(build_dir, home, command) for command in compose_commands()) else 1
+def on_its_own_machine(build_dir, home, command):
+    home.mkdir()
+    return subprocess.run([HERE.parent / "e2e/with-dockerd", sys.executable, __file__, "--inside",
+                           str(pathlib.Path(build_dir).resolve()), str(home), *command]).returncode
 
 
 def main():
-    if len(sys.argv) == 4 and sys.argv[1] == "--inside":
-        return inside(sys.argv[2], pathlib.Path(sys.argv[3]))
+    if len(sys.argv) > 4 and sys.argv[1] == "--inside":
+        return inside(sys.argv[2], pathlib.Path(sys.argv[3]), sys.argv[4:])
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
     if reason := missing():
@@ -306,8 +304,10 @@ def main():
         started = time.monotonic()
         run(ROOT / "docker/make-base", "--include", ROOT / "tools/dev/packages-runtime.txt", "--save", home / "base.tar", timeout=400)
         print(f"  ok    the base is made ({time.monotonic() - started:.1f} s)", flush=True)
-        return subprocess.run([HERE.parent / "e2e/with-dockerd", sys.executable, __file__, "--inside",
-                               str(pathlib.Path(sys.argv[1]).resolve()), str(home)]).returncode
+        for command in compose_commands():
+            if code := on_its_own_machine(sys.argv[1], home / command[-1], command):
+                return code
+        return 0
     except Failure as failure:
         print(f"  FAIL  {failure}")
         return 1
